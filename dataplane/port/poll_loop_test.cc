@@ -1,0 +1,274 @@
+// Poll loops on net_ring devices, one EAL for all tests, no privileges. Time is the test's own.
+#include "dataplane/port/poll_loop.h"
+
+#include <gtest/gtest.h>
+#include <rte_bus_vdev.h>
+#include <rte_eth_ring.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include <cstring>
+#include <thread>
+
+#include "dataplane/port/eal.h"
+#include "dataplane/port/reflector.h"
+
+namespace holdfast {
+namespace {
+
+class Environment : public testing::Environment {
+public:
+    void SetUp() override {
+        auto started = Eal::start({.program = "port_tests", .workers = 2, .memory_mb = 64});
+        ASSERT_TRUE(started) << started.error();
+        eal = std::move(*started);
+        auto made = FramePool::create(2048);
+        ASSERT_TRUE(made) << made.error();
+        pool = std::move(*made);
+    }
+    void TearDown() override {
+        pool.reset();
+        eal.reset();
+    }
+    static std::unique_ptr<Eal> eal;
+    static std::unique_ptr<FramePool> pool;
+};
+std::unique_ptr<Eal> Environment::eal;
+std::unique_ptr<FramePool> Environment::pool;
+const auto* environment = testing::AddGlobalTestEnvironment(new Environment);
+
+struct ManualClock final : Clock {
+    Instant now() override {
+        t = t + step;
+        return t;
+    }
+    Instant t{1'000'000'000};
+    Duration step{};
+};
+
+// A device whose wire the test holds: `in` is what it will receive, `out` what it sent.
+struct Wire {
+    explicit Wire(const char* name) {
+        in = rte_ring_create((std::string(name) + "_in").c_str(), 256, 0, 0);
+        out = rte_ring_create((std::string(name) + "_out").c_str(), 256, 0, 0);
+        id = rte_eth_from_rings(name, &in, 1, &out, 1, 0);
+        auto opened = Port::open({.name = name, .device = std::string("net_ring_") + name},
+                                 *Environment::pool);
+        EXPECT_TRUE(opened) << opened.error();
+        port = std::move(*opened);
+    }
+    ~Wire() {
+        std::string device = "net_ring_" + port->name();
+        port.reset();
+        rte_vdev_uninit(device.c_str());
+        for (rte_ring* r : {in, out}) {
+            while (rte_mbuf* m = pop(r)) rte_pktmbuf_free(m);
+            rte_ring_free(r);
+        }
+    }
+    static rte_mbuf* pop(rte_ring* r) {
+        void* m;
+        return rte_ring_dequeue(r, &m) == 0 ? static_cast<rte_mbuf*>(m) : nullptr;
+    }
+    void push(std::string_view bytes, unsigned segments = 1) {
+        rte_mbuf* m = rte_pktmbuf_alloc(Environment::pool->handle());
+        m->port = port->id();
+        std::memcpy(rte_pktmbuf_append(m, static_cast<uint16_t>(bytes.size())), bytes.data(),
+                    bytes.size());
+        while (--segments > 0) {
+            rte_mbuf* tail = rte_pktmbuf_alloc(Environment::pool->handle());
+            std::memset(rte_pktmbuf_append(tail, 10), 'x', 10);
+            ASSERT_EQ(rte_pktmbuf_chain(m, tail), 0);
+        }
+        ASSERT_EQ(rte_ring_enqueue(in, m), 0);
+    }
+    // What was sent, oldest first; empty when there is nothing.
+    std::string sent() {
+        rte_mbuf* m = pop(out);
+        if (m == nullptr) return "";
+        std::string bytes(rte_pktmbuf_mtod(m, char*), m->data_len);
+        rte_pktmbuf_free(m);
+        return bytes;
+    }
+    rte_ring *in, *out;
+    int id;
+    std::unique_ptr<Port> port;
+};
+
+// Does what the test says with each frame, and remembers what it was told.
+struct Script final : PollTarget {
+    explicit Script(Outlet& o) : out(o) {}
+    void on_burst(std::span<Frame> frames, std::span<Disposition> decisions, Instant) override {
+        for (size_t i = 0; i < frames.size(); ++i) {
+            seen.emplace_back(reinterpret_cast<char*>(frames[i].data), frames[i].length);
+            sides.push_back(frames[i].in);
+            decisions[i] = decide;
+            if (grow) {
+                frames[i].data -= 4;
+                frames[i].length += 4;
+                std::memcpy(frames[i].data, "grow", 4);
+            }
+        }
+        if (clock != nullptr) clock->t = clock->t + think;
+        for (const std::string& s : replies) out.transmit(Side::front, std::as_bytes(std::span(s)));
+    }
+    void on_ring_datagram(Bytes, Instant) override {}
+    void on_burst_end(Instant) override { ++ends; }
+    Instant next_deadline() const override { return deadline; }
+    void on_deadline(Instant) override {
+        deadline = Instant::max();
+        ++deadlines;
+    }
+    void on_stall(Duration gap, Instant) override { stalls.push_back(gap); }
+
+    Outlet& out;
+    Disposition decide = Disposition::drop;
+    bool grow = false;
+    std::vector<std::string> seen, replies;
+    std::vector<Side> sides;
+    std::vector<Duration> stalls;
+    int ends = 0, deadlines = 0;
+    Instant deadline = Instant::max();
+    ManualClock* clock = nullptr;
+    Duration think{};
+};
+
+class PollLoopTest : public testing::Test {
+protected:
+    PollLoopTest()
+        : before(Environment::pool->available()),
+          front("front"),
+          back("back"),
+          out(0, *Environment::pool, clock, kBound),
+          target(out),
+          loop({.stall_bound = kBound}, clock, out, target) {
+        loop.add_port(Side::front, *front.port);
+        loop.add_port(Side::back, *back.port);
+        out.attach(Side::front, *front.port);
+        out.attach(Side::back, *back.port);
+        target.clock = &clock;
+    }
+    static constexpr Duration kBound = Duration::milliseconds(50);
+    uint32_t before;
+    ManualClock clock;
+    Wire front, back;
+    Transmitter out;
+    Script target;
+    PollLoop loop;
+};
+
+TEST_F(PollLoopTest, NothingToDoIsAnIdlePoll) {
+    EXPECT_FALSE(loop.poll());
+    EXPECT_EQ(loop.counters().polls, 1u);
+    EXPECT_EQ(loop.counters().busy_polls, 0u);
+    EXPECT_EQ(target.ends, 0);
+}
+
+TEST_F(PollLoopTest, FrontToBackInOrderInPlace) {
+    target.decide = Disposition::transmit_back;
+    front.push("one");
+    front.push("two");
+    EXPECT_TRUE(loop.poll());
+    EXPECT_EQ(target.sides, (std::vector{Side::front, Side::front}));
+    EXPECT_EQ(target.ends, 1);
+    EXPECT_EQ(back.sent(), "one");
+    EXPECT_EQ(back.sent(), "two");
+    EXPECT_EQ(front.sent(), "");
+}
+
+TEST_F(PollLoopTest, BackToFrontGrownIntoTheHeadroom) {
+    target.decide = Disposition::transmit_front;
+    target.grow = true;
+    back.push("frame");
+    loop.poll();
+    EXPECT_EQ(target.sides, std::vector{Side::back});
+    EXPECT_EQ(front.sent(), "growframe");
+}
+
+TEST_F(PollLoopTest, DroppedFramesGoBackToThePool) {
+    for (int i = 0; i < 20; ++i) front.push("x");
+    loop.poll();
+    EXPECT_EQ(loop.counters().dropped_by_target, 20u);
+    EXPECT_EQ(rte_mempool_avail_count(Environment::pool->handle()), before);
+}
+
+TEST_F(PollLoopTest, OwnFramesAreCopiedAndTooLongOnesCounted) {
+    target.replies = {"reply", std::string(5000, 'x')};
+    front.push("ask");
+    loop.poll();
+    EXPECT_EQ(front.sent(), "reply");
+    EXPECT_EQ(front.sent(), "");
+    EXPECT_EQ(out.counters().tx_oversize, 1u);
+}
+
+TEST_F(PollLoopTest, SegmentsAreMadeOne) {
+    target.decide = Disposition::transmit_back;
+    front.push("head", 3);
+    loop.poll();
+    EXPECT_EQ(back.sent(), "headxxxxxxxxxxxxxxxxxxxx");
+    EXPECT_EQ(loop.counters().rx_linearized, 1u);
+}
+
+TEST_F(PollLoopTest, DeadlinesAreServedOnce) {
+    target.deadline = clock.t;
+    EXPECT_TRUE(loop.poll());
+    EXPECT_FALSE(loop.poll());
+    EXPECT_EQ(target.deadlines, 1);
+}
+
+TEST_F(PollLoopTest, GapBetweenPollsIsToldBeforeAnyFrame) {
+    loop.poll();
+    clock.t = clock.t + Duration::milliseconds(51);
+    target.decide = Disposition::transmit_back;
+    front.push("x");
+    loop.poll();
+    ASSERT_EQ(target.stalls.size(), 1u);
+    EXPECT_EQ(target.stalls[0], Duration::milliseconds(51));
+    EXPECT_EQ(back.sent(), "x");  // decided after the target was told
+    loop.poll();
+    EXPECT_EQ(target.stalls.size(), 1u);
+}
+
+TEST_F(PollLoopTest, StallBetweenStampAndTransmitDropsThePoll) {
+    target.decide = Disposition::transmit_back;
+    target.think = Duration::milliseconds(60);
+    target.replies = {"reply"};
+    front.push("x");
+    loop.poll();
+    EXPECT_EQ(back.sent(), "");
+    EXPECT_EQ(front.sent(), "");
+    EXPECT_EQ(out.counters().tx_stalled, 2u);
+    ASSERT_EQ(target.stalls.size(), 1u);
+
+    // The next poll is a new one.
+    target.think = {};
+    front.push("y");
+    loop.poll();
+    EXPECT_EQ(back.sent(), "y");
+    EXPECT_EQ(target.stalls.size(), 1u);
+    EXPECT_EQ(loop.counters().longest_stall_ns, 60'000'000u);
+}
+
+TEST_F(PollLoopTest, APortThatTakesNoMoreIsCountedAndNothingLeaks) {
+    target.decide = Disposition::transmit_back;
+    for (int round = 0; round < 20; ++round) {
+        for (int i = 0; i < 16; ++i) front.push("x");
+        loop.poll();
+    }
+    EXPECT_EQ(out.counters().tx_frames, 255u);  // what a ring of 256 holds
+    EXPECT_EQ(out.counters().tx_unsent, 65u);
+    EXPECT_EQ(rte_mempool_avail_count(Environment::pool->handle()), before - 255);
+}
+
+TEST_F(PollLoopTest, CommandsRunInTheLoopAndStopEndsIt) {
+    Environment::eal->launch(0, [&] { loop.run(); });
+    uint64_t polls = 0;
+    EXPECT_TRUE(loop.mailbox().run([&] { polls = loop.counters().polls; }));
+    loop.stop();
+    Environment::eal->join(0);
+    EXPECT_GE(loop.counters().commands, 1u);
+    EXPECT_FALSE(loop.mailbox().run([] {}));
+}
+
+}  // namespace
+}  // namespace holdfast
