@@ -11,12 +11,9 @@
 #include "base/cluster.h"
 #include "base/time.h"
 #include "dataplane/wire/address.h"
+#include "replication/release_gate.h"
 
 namespace holdfast {
-
-// How many owners must hold the state a packet reveals before it may leave (docs/invariants.md,
-// I2).
-enum class Commit : uint8_t { none, any, all };
 
 struct Backend {
     std::string name;

@@ -1,0 +1,475 @@
+#include "replication/membership/membership.h"
+
+#include <algorithm>
+#include <functional>
+
+namespace holdfast {
+namespace {
+
+constexpr Instant kNever{INT64_MIN};
+
+uint32_t low(Incarnation i) { return static_cast<uint32_t>(i.value); }
+
+}  // namespace
+
+const char* to_string(Role role) {
+    switch (role) {
+        case Role::standby:
+            return "standby";
+        case Role::adopting:
+            return "adopting";
+        case Role::holder:
+            return "holder";
+    }
+    return "?";
+}
+
+Membership::Membership(const MembershipOptions& options, MembershipOutput& output)
+    : options_(options), output_(output) {
+    CHECK(options.copies >= 1 && options.misses >= 2 && options.heartbeat.ns > 0);
+    for (const GroupOrder& g : options.groups) {
+        CHECK(g.id.value < kMaxGroups);
+        groups_[g.id.value].configured = true;
+        groups_[g.id.value].order = g.order;
+    }
+}
+
+void Membership::start(Instant now) {
+    started_ = now;
+    next_tick_ = now;
+    for (Group& g : groups_) g.vacant_since = now;
+}
+
+// How many members of a holder's view may be missing when it is adopted from: fewer than there are
+// copies, so that every committed fragment is still with a voter, and fewer than half, so that two
+// quorums meet.
+unsigned Membership::tolerated(size_t members, unsigned copies) {
+    if (members == 0) return 0;
+    return std::min(copies - 1, static_cast<unsigned>((members - 1) / 2));
+}
+
+bool Membership::alive(NodeId peer, Instant now) const {
+    const Instant heard = peers_[peer.value].heard;
+    return heard != kNever && now - heard < options_.detection();
+}
+
+NodeSet Membership::alive_nodes(Instant now) const {
+    NodeSet set;
+    for (NodeId n : options_.nodes)
+        if (n != options_.self && alive(n, now)) set.add(n);
+    return set;
+}
+
+bool Membership::holds_any() const { return std::ranges::any_of(groups_, &Group::held); }
+
+Role Membership::role(GroupId group) const {
+    const Group& g = groups_[group.value];
+    if (g.held) return Role::holder;
+    return g.attempt == Attempt::none ? Role::standby : Role::adopting;
+}
+
+Incarnation Membership::current(NodeId node) const {
+    return node == options_.self ? options_.incarnation : peers_[node.value].incarnation;
+}
+
+bool Membership::peer_swept(NodeId peer, GroupId group) const {
+    const GroupClaim& c = peers_[peer.value].claims[group.value];
+    return c.holder && c.swept && c.epoch == groups_[group.value].epoch;
+}
+
+// ---- Confirmation: may a holder speak?
+// -----------------------------------------------------------------------
+
+Instant Membership::confirmed_at(Instant now) const {
+    if (active_.members.empty()) return options_.solo ? now : kNever;
+    std::array<Instant, kMaxNodes> times;
+    size_t n = 0;
+    for (NodeId m : active_.members) times[n++] = peers_[m.value].confirmed;
+    std::sort(times.begin(), times.begin() + n, std::greater<>());
+    return times[tolerated(n, options_.copies)];
+}
+
+bool Membership::may_transmit(GroupId group, Instant now) const {
+    if (!groups_[group.value].held || active_.number == 0) return false;
+    const Instant confirmed = confirmed_at(now);
+    return confirmed != kNever && now - confirmed <= silence_bound();
+}
+
+void Membership::on_stall(Instant now) {
+    for (Peer& p : peers_) p.confirmed = kNever;
+    output_.heartbeat_now(now);
+}
+
+void Membership::on_status(NodeId peer, Instant heard_at, Bytes bytes, Instant now) {
+    const auto body = parse_status_body(bytes);
+    if (!body) {
+        ++counters_.bad_messages;
+        return;
+    }
+    Peer& p = peers_[peer.value];
+    p.heard = now;
+    p.knows_view = std::max(p.knows_view, body->knows_view);
+    // Epochs first: an answer that comes with a newer epoch confirms nothing (docs/invariants.md,
+    // I4).
+    for (unsigned g = 0; g < kMaxGroups; ++g)
+        learn_epoch({static_cast<uint8_t>(g)}, body->epochs[g], now);
+    p.confirmed = std::max(p.confirmed, heard_at);
+    activate_if_confirmed(now);
+}
+
+void Membership::learn_epoch(GroupId id, Epoch epoch, Instant now) {
+    Group& g = groups_[id.value];
+    if (epoch <= g.epoch) return;
+    g.epoch = epoch;
+    g.promised = false;
+    lose(id, now);
+}
+
+// Somebody has, or may get, a newer epoch: stop at once, whatever we were doing with this group.
+void Membership::lose(GroupId id, Instant now) {
+    Group& g = groups_[id.value];
+    g.attempt = Attempt::none;
+    g.next_try = now + options_.heartbeat;
+    if (!g.held) return;
+    record_own_view(g);
+    g.held = g.swept = false;
+    ++counters_.fenced;
+    output_.on_lost(id, now);
+}
+
+// What a claim of our own means to us once it is over: the last view that counted, as any other
+// would know it.
+void Membership::record_own_view(Group& g) {
+    g.claim.view_number = pending_.number;
+    g.claim.members = pending_.members;
+    for (NodeId m : pending_.members)
+        g.claim.incarnations[m.value] = low(peers_[m.value].incarnation);
+}
+
+// ---- Heartbeats
+// ------------------------------------------------------------------------------------------------
+
+void Membership::on_peer_started(NodeId peer, Incarnation incarnation, Instant now) {
+    Peer fresh;
+    fresh.incarnation = incarnation;
+    fresh.heard = now;
+    peers_[peer.value] = fresh;
+    reconsider_view(now);
+}
+
+void Membership::on_heartbeat(NodeId peer, Bytes bytes, Instant now) {
+    const auto body = parse_heartbeat_body(bytes);
+    if (!body) {
+        ++counters_.bad_messages;
+        return;
+    }
+    Peer& p = peers_[peer.value];
+    p.heard = now;
+    if (body->view_number >= p.view.number) {
+        p.view = {body->view_number, body->members};
+        p.member_incarnation = body->incarnations;
+    }
+    p.leaving = body->leaving;
+    for (unsigned g = 0; g < kMaxGroups; ++g)
+        learn_claim({static_cast<uint8_t>(g)}, peer, body->claims[g], now);
+    p.claims = body->claims;
+}
+
+void Membership::learn_claim(GroupId id, NodeId peer, const GroupClaim& claim, Instant now) {
+    Group& g = groups_[id.value];
+    learn_epoch(id, claim.epoch, now);
+    if (!claim.holder || claim.epoch < g.claim.epoch || claim.epoch.value == 0 || g.held) return;
+    const Peer& p = peers_[peer.value];
+    if (claim.epoch > g.claim.epoch || p.view.number > g.claim.view_number)
+        g.claim = {claim.epoch,   peer,           p.incarnation,
+                   p.view.number, p.view.members, p.member_incarnation};
+    g.heard_holder = now;
+}
+
+size_t Membership::heartbeat_body(MutableBytes to) const {
+    HeartbeatBody body;
+    body.view_number = pending_.number;
+    body.members = pending_.members;
+    for (NodeId m : pending_.members) body.incarnations[m.value] = low(peers_[m.value].incarnation);
+    body.leaving = leaving_;
+    for (unsigned i = 0; i < kMaxGroups; ++i) {
+        const Group& g = groups_[i];
+        body.claims[i] = {g.epoch, g.held, g.held && g.swept};
+    }
+    return emit(body, to);
+}
+
+size_t Membership::status_body(NodeId to_node, MutableBytes to) const {
+    StatusBody body;
+    body.knows_view = peers_[to_node.value].view.number;
+    for (unsigned i = 0; i < kMaxGroups; ++i) body.epochs[i] = groups_[i].epoch;
+    return emit(body, to);
+}
+
+// ---- The view of our own ring
+// --------------------------------------------------------------------------------
+
+void Membership::set_synced(NodeId peer, bool synced, Instant now) {
+    peers_[peer.value].synced = synced;
+    reconsider_view(now);
+}
+
+bool Membership::may_shrink(NodeSet to) const {
+    if (!holds_any()) return true;  // nothing can be adopted from a node that holds nothing
+    for (const View* base : {&active_, &pending_}) {
+        const NodeSet stay = to & base->members;
+        if (stay == base->members) continue;
+        if (options_.solo) continue;
+        if (stay.size() < tolerated(base->members.size(), options_.copies) + 1) return false;
+    }
+    return true;
+}
+
+void Membership::reconsider_view(Instant now) {
+    NodeSet wanted;
+    for (NodeId n : options_.nodes) {
+        const Peer& p = peers_[n.value];
+        if (n == options_.self || p.heard == kNever || !p.synced || p.leaving) continue;
+        // Exclusion takes longer than detection: whoever would adopt from us has tried by then.
+        const bool member = pending_.members.has(n);
+        if (now - p.heard < (member ? options_.detection() * 3 / 2 : options_.detection()))
+            wanted.add(n);
+    }
+    if (wanted == pending_.members && pending_.number != 0) return;
+    if (!may_shrink(wanted)) {
+        ++counters_.shrinks_denied;
+        return;
+    }
+    pending_ = {pending_.number + 1, wanted};
+    output_.heartbeat_now(now);
+    activate_if_confirmed(now);
+}
+
+void Membership::activate_if_confirmed(Instant now) {
+    if (pending_.number == active_.number) return;
+    for (NodeId m : pending_.members)
+        if (peers_[m.value].knows_view < pending_.number) return;
+    active_ = pending_;
+    ++counters_.views;
+    output_.on_view(active_.members, now);
+}
+
+// ---- Adoption
+// ------------------------------------------------------------------------------------------------
+
+// No one holds the group as far as we can tell, its last holder having been silent for `silence`.
+bool Membership::vacant(GroupId id, Instant now, Duration silence) const {
+    const Group& g = groups_[id.value];
+    if (g.held) return false;
+    if (g.claim.epoch.value == 0 || g.claim.holder == options_.self) return true;
+    const Peer& h = peers_[g.claim.holder.value];
+    if (h.incarnation != g.claim.incarnation || !h.claims[id.value].holder) return true;
+    return h.heard == kNever || now - h.heard >= silence;
+}
+
+// Everyone who counted for that holder, and the holder, has started anew since: what it had is
+// gone, and none of them can commit for it.
+bool Membership::all_restarted(const LastClaim& claim) const {
+    const Incarnation holder = current(claim.holder);
+    if (holder.value == 0 || holder == claim.incarnation) return false;
+    for (NodeId m : claim.members) {
+        const Incarnation now = current(m);
+        if (now.value == 0 || low(now) == claim.incarnations[m.value]) return false;
+    }
+    return true;
+}
+
+// Only a member of the last holder's view, in the life in which it was one, has what was committed.
+// The holder itself may take back what it gave up.
+bool Membership::may_adopt_from(const LastClaim& claim, NodeId candidate) const {
+    if (claim.epoch.value == 0) return true;
+    if (candidate == claim.holder && current(candidate) == claim.incarnation) return true;
+    if (claim.members.has(candidate))
+        return claim.incarnations[candidate.value] == low(current(candidate));
+    return all_restarted(claim);
+}
+
+bool Membership::eligible(const Group& g, Instant now) const {
+    if (leaving_ || !may_adopt_from(g.claim, options_.self)) return false;
+    if (g.claim.epoch.value != 0 && !all_restarted(g.claim)) return true;
+    return alive_nodes(now).size() + 1 > options_.nodes.size() / 2 || options_.solo;
+}
+
+unsigned Membership::rank(const Group& g, Instant now) const {
+    unsigned rank = 0;
+    for (NodeId n : g.order) {
+        if (n == options_.self) return rank;
+        if (alive(n, now) && !peers_[n.value].leaving && may_adopt_from(g.claim, n)) ++rank;
+    }
+    return rank;
+}
+
+void Membership::on_deadline(Instant now) {
+    if (now < next_tick_) return;
+    next_tick_ = now + options_.heartbeat / 4;
+    reconsider_view(now);
+    for (unsigned g = 0; g < kMaxGroups; ++g)
+        if (groups_[g].configured) consider({static_cast<uint8_t>(g)}, now);
+}
+
+void Membership::consider(GroupId id, Instant now) {
+    Group& g = groups_[id.value];
+    if (g.held) return;
+    if (!vacant(id, now, options_.detection())) {
+        g.vacant_since = Instant::max();
+        g.attempt = Attempt::none;
+        return;
+    }
+    if (g.vacant_since == Instant::max()) g.vacant_since = now;
+    if (!eligible(g, now) || now < g.next_try) return;
+    // Before anything was ever held, listen first; then the first in order goes at once, the others
+    // in turn.
+    const Duration listen = g.claim.epoch.value == 0 ? options_.detection() * 2 : Duration{0};
+    const Instant from = std::max(g.vacant_since, started_ + listen);
+    if (now < from + options_.heartbeat * int64_t{rank(g, now)}) return;
+    const bool stale = g.attempt != Attempt::none && now - g.attempt_since > options_.detection();
+    if (g.attempt == Attempt::none || stale) return begin(id, Attempt::probing, now);
+    ask(id, now);
+}
+
+void Membership::begin(GroupId id, Attempt attempt, Instant now) {
+    Group& g = groups_[id.value];
+    g.attempt = attempt;
+    g.attempt_since = now;
+    g.wanted = g.epoch.next();
+    g.votes = NodeSet::of(options_.self);
+    if (attempt == Attempt::voting) {
+        g.epoch = g.wanted;
+        g.promised = true;
+        g.promised_to = options_.self;
+        ++counters_.adoptions_tried;
+    }
+    ask(id, now);
+}
+
+void Membership::ask(GroupId id, Instant now) {
+    Group& g = groups_[id.value];
+    g.next_try = now + options_.heartbeat / 4;
+    std::array<std::byte, 64> buffer;
+    const Adopt adopt{id, g.wanted, g.attempt == Attempt::probing, g.claim.epoch};
+    output_.broadcast_membership(Bytes(buffer).first(emit(adopt, buffer)), now);
+    count_votes(id, now);
+}
+
+void Membership::on_message(NodeId peer, Bytes body, Instant now) {
+    peers_[peer.value].heard = now;
+    if (const auto adopt = parse_adopt(body)) return on_adopt(peer, *adopt, now);
+    if (const auto vote = parse_vote(body)) return on_vote(peer, *vote, now);
+    ++counters_.bad_messages;
+}
+
+VoteAnswer Membership::judge(NodeId from, const Adopt& adopt, Instant now) const {
+    const Group& g = groups_[adopt.group.value];
+    const bool again = adopt.epoch == g.epoch && g.promised && g.promised_to == from;
+    if (adopt.epoch <= g.epoch && !again) return VoteAnswer::older_epoch;
+    if (g.claim.epoch > adopt.claim_epoch) return VoteAnswer::newer_claim;
+    if (!vacant(adopt.group, now, silence_bound())) return VoteAnswer::holder_alive;
+    if (g.claim.epoch == adopt.claim_epoch && !may_adopt_from(g.claim, from))
+        return VoteAnswer::not_a_member;
+    return VoteAnswer::yes;
+}
+
+void Membership::on_adopt(NodeId from, const Adopt& adopt, Instant now) {
+    Group& g = groups_[adopt.group.value];
+    const Vote vote{adopt.group, adopt.epoch, g.epoch, adopt.probe, judge(from, adopt, now),
+                    g.claim};
+    if (vote.answer == VoteAnswer::yes && !adopt.probe) {
+        g.attempt = Attempt::none;
+        g.epoch = adopt.epoch;
+        g.promised = true;
+        g.promised_to = from;
+        g.next_try = now + options_.detection();
+        ++counters_.votes_given;
+    }
+    if (vote.answer != VoteAnswer::yes) ++counters_.votes_refused;
+    std::array<std::byte, 256> buffer;
+    output_.send_membership(from, Bytes(buffer).first(emit(vote, buffer)), now);
+}
+
+void Membership::on_vote(NodeId from, const Vote& vote, Instant now) {
+    Group& g = groups_[vote.group.value];
+    if (g.held) return;
+    const bool newer_claim = vote.claim.epoch > g.claim.epoch;
+    if (newer_claim ||
+        (vote.claim.epoch == g.claim.epoch && vote.claim.view_number > g.claim.view_number)) {
+        g.claim = vote.claim;
+        if (newer_claim)
+            g.attempt = Attempt::none;  // what was asked rested on an old holder: think again
+    }
+    if (vote.answer == VoteAnswer::older_epoch) learn_epoch(vote.group, vote.known, now);
+    const bool mine = g.attempt != Attempt::none && vote.epoch == g.wanted &&
+                      vote.probe == (g.attempt == Attempt::probing);
+    if (!mine || vote.answer != VoteAnswer::yes) return;
+    g.votes.add(from);
+    count_votes(vote.group, now);
+}
+
+bool Membership::quorum(const Group& g, Instant now) const {
+    const NodeSet members = g.claim.members;
+    if (g.claim.epoch.value == 0 || all_restarted(g.claim)) {
+        if (g.votes.size() > options_.nodes.size() / 2) return true;
+        return options_.solo && g.votes.contains(alive_nodes(now) | NodeSet::of(options_.self));
+    }
+    if (!may_adopt_from(g.claim, options_.self)) return false;
+    NodeSet bound;  // a member that restarted since has nothing and is not one
+    for (NodeId n : g.votes & members)
+        if (low(current(n)) == g.claim.incarnations[n.value]) bound.add(n);
+    if (members.without(bound).size() > tolerated(members.size(), options_.copies)) return false;
+    // Who is alive is waited for: it may know of a newer view, and what it holds is wanted at once.
+    return (members.without(g.votes) & alive_nodes(now)).empty();
+}
+
+void Membership::count_votes(GroupId id, Instant now) {
+    Group& g = groups_[id.value];
+    if (g.attempt == Attempt::none || !quorum(g, now)) return;
+    if (g.attempt == Attempt::probing) return begin(id, Attempt::voting, now);
+    acquire(id, now);
+}
+
+void Membership::acquire(GroupId id, Instant now) {
+    Group& g = groups_[id.value];
+    const NodeId previous = g.claim.epoch.value == 0 ? options_.self : g.claim.holder;
+    // The first view under the new epoch: who voted, follows us and is alive. It counts once all of
+    // them know it, and with it that we hold the group; until then the gate stays shut.
+    if (!holds_any()) {
+        NodeSet members;
+        for (NodeId n : g.votes)
+            if (n != options_.self && peers_[n.value].synced && alive(n, now)) members.add(n);
+        pending_ = {pending_.number + 1, members};
+        active_ = {};
+    }
+    for (NodeId n : options_.nodes) peers_[n.value].confirmed = kNever;
+    g.attempt = Attempt::none;
+    g.held = true;
+    g.swept = false;
+    g.claim = {g.epoch, options_.self, options_.incarnation, 0, {}, {}};
+    g.vacant_since = Instant::max();
+    ++counters_.adoptions;
+    output_.on_acquired(id, g.epoch, previous, now);
+    output_.heartbeat_now(now);
+    activate_if_confirmed(now);
+}
+
+void Membership::release(GroupId id, Instant now) {
+    Group& g = groups_[id.value];
+    if (!g.held) return;
+    ++counters_.handovers;
+    record_own_view(g);
+    g.held = g.swept = false;
+    g.next_try = now + options_.detection() * 2;
+    output_.on_lost(id, now);
+    output_.heartbeat_now(now);
+}
+
+void Membership::leave(Instant now) {
+    leaving_ = true;
+    for (unsigned g = 0; g < kMaxGroups; ++g) release({static_cast<uint8_t>(g)}, now);
+    output_.heartbeat_now(now);
+}
+
+}  // namespace holdfast

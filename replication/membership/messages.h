@@ -1,0 +1,80 @@
+// The bodies that membership puts into heartbeats, statuses and messages. docs/protocol.md has them
+// byte for byte; parse(emit(x)) == x is tested.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "base/bytes.h"
+#include "base/cluster.h"
+
+namespace holdfast {
+
+// First byte of every message on the ring: who it is for.
+enum class MessageType : uint8_t { adopt = 1, vote = 2, pull = 16, sweep = 17, fragments = 18 };
+
+struct GroupClaim {
+    Epoch epoch;          // highest this node has seen or promised
+    bool holder = false;  // it holds the group under that epoch
+    bool swept = false;   // and has gathered all its fragments
+    friend bool operator==(const GroupClaim&, const GroupClaim&) = default;
+};
+
+using MemberIncarnations = std::array<uint32_t, kMaxNodes>;  // low 32 bits; 0 where not a member
+
+struct HeartbeatBody {
+    uint64_t view_number = 0;
+    NodeSet members;
+    MemberIncarnations incarnations{};
+    bool leaving = false;
+    std::array<GroupClaim, kMaxGroups> claims{};
+};
+size_t emit(const HeartbeatBody& body, MutableBytes to);
+std::optional<HeartbeatBody> parse_heartbeat_body(Bytes bytes);
+
+struct StatusBody {
+    uint64_t knows_view = 0;  // of the ring's sender
+    std::array<Epoch, kMaxGroups> epochs{};
+};
+size_t emit(const StatusBody& body, MutableBytes to);
+std::optional<StatusBody> parse_status_body(Bytes bytes);
+
+// The last claim to a group that a node has heard of: who held it, under which epoch (0: nobody
+// ever did), and the highest view of that holder it knows.
+struct LastClaim {
+    Epoch epoch;
+    NodeId holder;
+    Incarnation incarnation;
+    uint64_t view_number = 0;
+    NodeSet members;
+    MemberIncarnations incarnations{};
+    friend bool operator==(const LastClaim&, const LastClaim&) = default;
+};
+
+// "I want group `group` under `epoch`; the last holder I know of is gone." A probe asks without
+// binding anyone, so that a node which cannot win disturbs nobody (compare Raft's pre-vote, Ongaro
+// 2014, section 9.6).
+struct Adopt {
+    GroupId group;
+    Epoch epoch;
+    bool probe = false;
+    Epoch claim_epoch;
+    friend bool operator==(const Adopt&, const Adopt&) = default;
+};
+size_t emit(const Adopt& adopt, MutableBytes to);
+std::optional<Adopt> parse_adopt(Bytes bytes);
+
+enum class VoteAnswer : uint8_t { yes, older_epoch, holder_alive, not_a_member, newer_claim };
+struct Vote {
+    GroupId group;
+    Epoch epoch;  // asked for
+    Epoch known;  // highest the voter knows
+    bool probe = false;
+    VoteAnswer answer = VoteAnswer::yes;
+    LastClaim claim;
+    friend bool operator==(const Vote&, const Vote&) = default;
+};
+size_t emit(const Vote& vote, MutableBytes to);
+std::optional<Vote> parse_vote(Bytes bytes);
+
+}  // namespace holdfast

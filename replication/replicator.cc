@@ -1,0 +1,308 @@
+#include "replication/replicator.h"
+
+#include <algorithm>
+
+namespace holdfast {
+namespace {
+
+constexpr Position kNotYet{UINT64_MAX};
+constexpr Duration kResyncStep = Duration::milliseconds(1);
+constexpr Duration kGarbageInterval = Duration::seconds(1);
+
+}  // namespace
+
+Replicator::Replicator(const ReplicatorOptions& options, RingOutput& output,
+                       ReplicatorEvents& events)
+    : options_(options),
+      events_(events),
+      ring_(options.ring, output, *this),
+      membership_(options.membership, *this),
+      placement_(options.membership.copies, options.repositories),
+      store_(options.store),
+      gate_(options.gate_packets),
+      sweep_(*this) {}
+
+void Replicator::start(Instant now) {
+    membership_.start(now);
+    ring_.heartbeat(false, now);
+}
+
+// ---- Publishing
+// ------------------------------------------------------------------------------------------------
+
+// While the set of standbys changes, those that kept a slot and those that will both do: no moment
+// has fewer copies than the one before it.
+NodeSet Replicator::owners(unsigned slot) const {
+    const NodeSet members = membership_.view().members;
+    const NodeSet coming = members | joining_;
+    NodeSet owners = placement_.owners(slot, members);
+    if (coming != members) owners = owners | placement_.owners(slot, coming);
+    return owners;
+}
+
+Position Replicator::publish_part(const Fragment& fragment, Instant now) {
+    std::array<std::byte, Ring::kMaxRecord> buffer;
+    ByteWriter w(buffer);
+    encode(fragment, w);
+    CHECK(w.ok());
+    ++counters_.published;
+    flush_wanted_ = true;
+    return ring_.publish(w.written(), now);
+}
+
+Published Replicator::publish(FragmentId id, GroupId group, uint32_t version, Bytes value,
+                              Instant now) {
+    Fragment f{id, group, {membership_.epoch(group), version}, 1, false, owners(id.slot()), {}};
+    const size_t parts =
+        std::max<size_t>(1, (value.size() + kMaxFragmentValue - 1) / kMaxFragmentValue);
+    CHECK(parts <= kMaxParts);
+    f.parts = static_cast<uint8_t>(parts);
+    Published published{{}, f.owners};
+    for (uint8_t part = 0; part < f.parts; ++part) {
+        f.id.part = part;
+        f.value = value.subspan(part * kMaxFragmentValue);
+        f.value = f.value.first(std::min(f.value.size(), kMaxFragmentValue));
+        published.position = publish_part(f, now);
+    }
+    return published;
+}
+
+Published Replicator::erase(FragmentId id, GroupId group, uint32_t version, Instant now) {
+    const Fragment f{id, group, {membership_.epoch(group), version}, 1, true, owners(id.slot()),
+                     {}};
+    return {publish_part(f, now), f.owners};
+}
+
+// ---- The gate
+// --------------------------------------------------------------------------------------------------
+
+bool Replicator::satisfied(const GateNeed& need, Instant now) const {
+    if (!membership_.may_transmit(need.group, now)) return false;
+    if (membership_.confirmed_at(now) < need.confirmed_after) return false;
+    if (need.position.value == 0 || need.commit == Commit::none) return true;
+    const NodeSet members = membership_.view().members;
+    const NodeSet keepers = need.owners & members;
+    if (keepers.empty()) return members.empty() && options_.membership.solo;
+    unsigned have = 0;
+    for (NodeId n : keepers) have += ring_.acknowledged(n) >= need.position;
+    return need.commit == Commit::all ? have == keepers.size() : have > 0;
+}
+
+bool Replicator::hold(const GateNeed& need, uint64_t tag, Bytes packet, Instant now) {
+    confirmation_wanted_ = true;
+    return gate_.hold(need, tag, packet, now);
+}
+
+void Replicator::open_gate(Instant now) {
+    gate_.open(
+        now, [&](const GateNeed& need) { return satisfied(need, now); },
+        [&](uint64_t tag, Bytes packet) { events_.on_release(tag, packet, now); });
+}
+
+void Replicator::on_burst_end(Instant now) {
+    if (confirmation_wanted_ && !flush_wanted_) ring_.heartbeat(true, now);
+    if (flush_wanted_) ring_.flush(gate_.size() > 0, now);
+    flush_wanted_ = confirmation_wanted_ = false;
+}
+
+void Replicator::on_stall(Instant now) {
+    ++counters_.stalls;
+    membership_.on_stall(now);
+}
+
+// ---- What the ring brings
+// --------------------------------------------------------------------------------------
+
+void Replicator::on_record(NodeId from, Bytes record, Instant now) {
+    membership_.on_heard(from, now);
+    ByteReader r(record);
+    const auto f = decode_fragment(r);
+    if (!f || !r.done()) {
+        ++counters_.records_bad;
+        return;
+    }
+    ++counters_.records_in;
+    if (f->version.epoch < membership_.epoch(f->group) ||
+        membership_.role(f->group) == Role::holder) {
+        ++counters_.records_fenced;  // the next status tells the sender why
+        return;
+    }
+    if (f->owners.has(self())) {
+        store_.put(*f, now);
+    } else {
+        store_.drop(f->id);
+    }
+}
+
+void Replicator::on_message(NodeId from, Bytes body, Instant now) {
+    membership_.on_heard(from, now);
+    if (body.empty()) return;
+    const auto type = static_cast<MessageType>(body[0]);
+    if (type == MessageType::adopt || type == MessageType::vote) {
+        membership_.on_message(from, body, now);
+    } else {
+        sweep_.on_message(from, body, store_, now);
+    }
+}
+
+void Replicator::on_heartbeat(NodeId from, Bytes body, Instant now) {
+    membership_.on_heartbeat(from, body, now);
+}
+
+void Replicator::on_status(NodeId from, Position contiguous, Instant heard_at, Bytes body,
+                           Instant now) {
+    membership_.on_status(from, heard_at, body, now);
+    if (joining_.has(from) && contiguous >= synced_at_[from.value] && !resync_running_) {
+        joining_.remove(from);
+        membership_.set_synced(from, true, now);
+    }
+    open_gate(now);
+}
+
+void Replicator::on_peer_started(NodeId peer, Incarnation incarnation, Instant now) {
+    joining_.remove(peer);
+    sweep_.on_peer_lost(peer, now);
+    membership_.on_peer_started(peer, incarnation, now);
+}
+
+size_t Replicator::status_body(NodeId to_node, MutableBytes to) {
+    return membership_.status_body(to_node, to);
+}
+
+void Replicator::on_follower(NodeId peer, Position, Instant now) {
+    membership_.set_synced(peer, false, now);
+    joining_.add(peer);
+    start_resync(now);
+}
+
+void Replicator::on_lagging(NodeId peer, Instant now) {
+    ++counters_.lagging;
+    joining_.remove(peer);
+    membership_.set_synced(peer, false, now);
+}
+
+// ---- Resync: coverage is restored without anyone asking (docs/invariants.md, I7)
+// -----------------------------
+
+void Replicator::start_resync(Instant now) {
+    resync_running_ = true;
+    resync_cursor_ = 0;
+    next_resync_ = now;
+    for (NodeId n : joining_) synced_at_[n.value] = kNotYet;
+    ++counters_.resyncs;
+}
+
+void Replicator::step_resync(Instant now) {
+    if (!resync_running_ || now < next_resync_) return;
+    next_resync_ = now + kResyncStep;
+    resync_cursor_ = events_.republish(resync_cursor_, options_.resync_batch, now);
+    if (resync_cursor_ == ReplicatorEvents::kNoMoreSessions) finish_resync(now);
+}
+
+void Replicator::finish_resync(Instant now) {
+    resync_running_ = false;
+    const Position last = ring_.last_published();
+    ring_.flush(true, now);
+    ring_.heartbeat(true, now);
+    for (NodeId n : joining_) {
+        synced_at_[n.value] = last;
+        if (ring_.acknowledged(n) < last) continue;
+        joining_.remove(n);
+        membership_.set_synced(n, true, now);
+    }
+}
+
+void Replicator::on_view(NodeSet, Instant now) {
+    gate_.renew([&](uint64_t tag, GateNeed& need) {
+        if (need.position.value != 0) events_.renew(tag, need, now);
+    });
+    start_resync(now);
+    open_gate(now);
+}
+
+// ---- Adoption
+// ------------------------------------------------------------------------------------------------
+
+void Replicator::on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant now) {
+    gathering_[group.value] = true;
+    events_.on_acquired(group, epoch, previous, now);
+    gather_own(group, epoch, now);
+    sweep_.begin(group, epoch, membership_.alive_nodes(now), now);
+}
+
+void Replicator::gather_own(GroupId group, Epoch epoch, Instant now) {
+    store_.walk(0, [&](const Fragment& f) {
+        if (f.group == group && f.version.epoch < epoch) events_.on_fragment(self(), f, now);
+        return true;
+    });
+}
+
+void Replicator::on_lost(GroupId group, Instant now) {
+    gathering_[group.value] = false;
+    sweep_.cancel(group);
+    gate_.abandon(group);
+    events_.on_lost(group, now);
+}
+
+void Replicator::on_swept_fragment(NodeId from, const Fragment& fragment, Instant now) {
+    if (membership_.role(fragment.group) != Role::holder ||
+        fragment.version.epoch >= membership_.epoch(fragment.group))
+        return;
+    // Kept until the sweep is done, so that the kinds of one session find each other in any order.
+    if (store_.put(fragment, now) == FragmentStore::Put::stored)
+        events_.on_fragment(from, fragment, now);
+}
+
+void Replicator::on_sweep_done(GroupId group, Instant now) {
+    if (!gathering_[group.value]) return;
+    gathering_[group.value] = false;
+    events_.on_gathered(group, now);
+    store_.drop_if([&](const Fragment& f) { return f.group == group; });
+    membership_.set_swept(group, true);
+}
+
+void Replicator::pull(GroupId group, const SessionKey& session, FragmentKind kind, Instant now) {
+    sweep_.pull(group, membership_.epoch(group), session, kind, now);
+}
+
+// Once a new holder says that it has gathered everything, older fragments of its group are of no
+// use to anyone.
+void Replicator::collect_garbage(Instant now) {
+    if (now < next_garbage_) return;
+    next_garbage_ = now + kGarbageInterval;
+    store_.expire_tombstones(now);
+    for (uint8_t i = 0; i < kMaxGroups; ++i) {
+        const GroupId group{i};
+        const LastClaim& claim = membership_.claim(group);
+        if (claim.epoch.value == 0 || claim.holder == self() || claim.epoch == collected_[i])
+            continue;
+        if (!membership_.peer_swept(claim.holder, group)) continue;
+        collected_[i] = claim.epoch;
+        store_.drop_if(
+            [&](const Fragment& f) { return f.group == group && f.version.epoch < claim.epoch; });
+    }
+}
+
+// ---- Time
+// ------------------------------------------------------------------------------------------------------
+
+Instant Replicator::next_deadline() const {
+    Instant next = earlier(ring_.next_deadline(), membership_.next_deadline());
+    next = earlier(next, sweep_.next_deadline());
+    if (resync_running_) next = earlier(next, next_resync_);
+    return next;
+}
+
+void Replicator::on_deadline(Instant now) {
+    ring_.on_deadline(now);
+    membership_.on_deadline(now);
+    for (NodeId n : options_.membership.nodes)
+        if (n != self() && !membership_.alive(n, now)) sweep_.on_peer_lost(n, now);
+    sweep_.on_deadline(now);
+    step_resync(now);
+    open_gate(now);
+    collect_garbage(now);
+    on_burst_end(now);
+}
+
+}  // namespace holdfast
