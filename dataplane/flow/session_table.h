@@ -104,7 +104,6 @@ private:
     uint32_t after(uint32_t i) const { return i + 1 == index_.size() ? 0 : i + 1; }
     void index_add(const FlowKey& key, uint32_t where);
     void index_remove(const FlowKey& key, uint32_t where);
-    void unlink_embryonic(uint32_t slot);
 
     // new[] of an aligned type without touching the pages before they are used.
     struct Free {

@@ -3,25 +3,14 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "dataplane/flow/session_table.h"
+#include "dataplane/neighbor/port_options.h"
 #include "dataplane/service/service.h"
 #include "dataplane/service/steering.h"
 
 namespace holdfast {
-
-// One of the node's two data ports, as its own host on that link. The own addresses are the node's,
-// not a group's: they do not move, and are used to resolve neighbours and to check backends.
-struct PortOptions {
-    MacAddress mac;
-    uint16_t vlan = 0;  // of frames we originate here; 0: untagged
-    std::optional<IpAddress> own_v4, own_v6;
-    uint8_t prefix_v4 = 24, prefix_v6 = 64;  // what is on-link, around the own addresses
-    // Next hop for what is off-link; without one, everything is taken to be on-link.
-    std::optional<IpAddress> gateway_v4, gateway_v6;
-};
 
 struct ForwardOptions {
     std::vector<Service> services;

@@ -1,0 +1,66 @@
+// ICMP errors about a session's packets, carried to the end that sent them (RFC 5508 section 4).
+//
+// The quoted packet is turned back into what its sender sent. The outer source becomes the address
+// that end knows its peer by (VIP or pool address), as both sides are translated: a router behind
+// us would otherwise show an address the other end has no route to.
+#include "dataplane/forward/forwarder_impl.h"
+
+namespace holdfast {
+namespace {
+
+// RFC 5927 section 4.1: an error about a segment that cannot be in flight is forged or stale.
+bool in_flight(const Session& session, Direction sender, SeqNum seq) {
+    const TcpSide& s = session.side(sender);
+    const TcpSide& r = session.side(opposite(sender));
+    if (!s.has(TcpSide::kSynced) || !r.has(TcpSide::kSynced)) return true;
+    const SeqNum oldest = session.state == TcpState::syn_sent ? s.isn : r.ack;
+    // A SYN's sequence number is one less than what its acknowledgement will say.
+    return seq >= oldest - 1 && seq <= s.end;
+}
+
+}  // namespace
+
+Step Forwarder::Impl::on_icmp_error(Frame& frame, const Packet& packet) {
+    const MutableBytes message = packet.payload();
+    const MutableBytes quote = message.subspan(kIcmpHeaderSize);
+    const auto quoted = parse_quoted(quote, packet.ip.v4);
+    if (!quoted) return dropped(quoted.error());
+    if (quoted->protocol != kProtocolTcp) return dropped(DropReason::icmp_unsupported);
+    if (quoted->payload_size < 8) return dropped(DropReason::icmp_malformed);
+    const std::byte* tcp = quote.data() + quoted->header_size;
+    const FlowKey sent{{quoted->source, load_be<uint16_t>(tcp)},
+                       {quoted->destination, load_be<uint16_t>(tcp + 2)}};
+    if (quoted->source != packet.ip.destination) return dropped(DropReason::icmp_no_session);
+
+    const AddressBook::Owner* owner = book.owner(packet.ip.destination);
+    if (owner == nullptr) return dropped(DropReason::not_for_us);
+    if (!groups[owner->group.value].state.active) return dropped(DropReason::not_holder);
+    const SessionTable::Found found = table.find({sent.destination, sent.source});
+    if (!found) return dropped(DropReason::icmp_no_session);
+    const Session& session = table.at(found.slot);
+    // The error comes from where the quoted packet was going, and goes to where it came from.
+    const Direction towards = opposite(found.direction);
+    if (!in_flight(session, towards, {load_be<uint32_t>(tcp + 4)}))
+        return dropped(DropReason::icmp_out_of_window);
+    if (packet.ip.ttl <= 1) return dropped(DropReason::ttl_expired);
+    const auto hop = hop_towards(session, towards);
+    if (!hop) return dropped(DropReason::neighbor_unresolved);
+
+    const bool to_backend = towards == Direction::from_backend;
+    const FlowKey original = to_backend ? backend_key(session) : client_key(session);
+    rewrite_quote(quote, *quoted, sent, original);
+    rewrite_ip(packet.bytes.data(), packet.ip, original.destination.address,
+               original.source.address);
+    finish_icmp(original.destination.address, original.source.address, message);
+    rewrite_link(frame, packet.ethernet, *hop);
+    ++counters.icmp_translated;
+    Step step;
+    step.verdict = Step::Verdict::transmit;
+    step.out = to_backend ? Side::back : Side::front;
+    step.direction = found.direction;
+    step.group = session.group;
+    step.session = table.index_of(found.slot);
+    return step;
+}
+
+}  // namespace holdfast
