@@ -36,12 +36,18 @@ struct GroupId {
     friend constexpr auto operator<=>(GroupId, GroupId) = default;
 };
 
-// Grows with each change of a group's holder: the fencing token. 0 means "never held".
+// Grows with each change of a group's holder: the fencing token. 0 means "never held". Above the low 24 bits it
+// counts; the low bits are those of the asking node and of its incarnation, so that no two nodes, nor two lives
+// of one, ever hold under the same epoch, whatever voters forget.
 struct Epoch {
     uint64_t value = 0;
     friend constexpr auto operator<=>(Epoch, Epoch) = default;
-    constexpr Epoch next() const { return {value + 1}; }
+    constexpr uint64_t count() const { return value >> 24; }  // for people
+    constexpr Epoch next(NodeId candidate, Incarnation life) const {
+        return {(count() + 1) << 24 | (life.value & 0x7ffff) << 5 | candidate.value};
+    }
 };
+static_assert(kMaxNodes == 1 << 5);
 
 // The number of a datagram in one ring, from 1; never wraps. 0 means "nothing yet".
 struct Position {

@@ -24,7 +24,7 @@ TEST(Buzhash, EveryColumnOfTheTableIsBalanced) {
     for (unsigned column = 0; column < 64; ++column) {
         unsigned ones = 0;
         for (unsigned i = 0; i < 256; ++i)
-            ones += buzhash_table(static_cast<uint8_t>(i)) >> column & 1;
+            ones += static_cast<unsigned>(buzhash_table(static_cast<uint8_t>(i)) >> column & 1);
         EXPECT_EQ(ones, 128u) << "column " << column;
     }
 }

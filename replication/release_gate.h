@@ -45,6 +45,12 @@ struct GateNeed {
     Instant confirmed_after{INT64_MIN};  // our epoch must be confirmed later than this
 };
 
+// What the owner of a packet wants to know when it leaves; opaque here.
+struct GateTag {
+    uint64_t id = 0;
+    uint32_t what = 0;
+};
+
 class ReleaseGate {
 public:
     static constexpr size_t kMaxPacket = 2048;
@@ -58,7 +64,7 @@ public:
     size_t size() const { return waiting_.size(); }
 
     // False, and counted, when the gate is full. `tag` comes back with the packet.
-    bool hold(const GateNeed& need, uint64_t tag, Bytes packet, Instant now) {
+    bool hold(const GateNeed& need, GateTag tag, Bytes packet, Instant now) {
         CHECK(packet.size() <= kMaxPacket);
         if (free_.empty()) {
             ++counters_.full;
@@ -108,7 +114,7 @@ public:
 private:
     struct Waiting {
         GateNeed need;
-        uint64_t tag;
+        GateTag tag;
         Instant since;
         uint32_t slot, size;
     };

@@ -19,10 +19,10 @@ TEST(ReleaseGate, HoldsUntilSatisfiedAndKeepsOrder) {
     ReleaseGate gate(4);
     const std::string packets[] = {"a", "b", "c"};
     for (uint64_t i = 0; i < 3; ++i)
-        ASSERT_TRUE(
-            gate.hold({{1}, Commit::all, {i + 1}, NodeSet(1)}, i, bytes(packets[i]), Instant{100}));
+        ASSERT_TRUE(gate.hold({{1}, Commit::all, {i + 1}, NodeSet(1)}, {i}, bytes(packets[i]),
+                              Instant{100}));
     std::string out;
-    auto release = [&](uint64_t, Bytes p) { out += static_cast<char>(p[0]); };
+    auto release = [&](GateTag, Bytes p) { out += static_cast<char>(p[0]); };
     gate.open(
         Instant{150}, [](const GateNeed&) { return false; }, release);
     EXPECT_EQ(out, "");
@@ -38,19 +38,20 @@ TEST(ReleaseGate, HoldsUntilSatisfiedAndKeepsOrder) {
 
 TEST(ReleaseGate, FullIsCountedAndRefused) {
     ReleaseGate gate(1);
-    EXPECT_TRUE(gate.hold({}, 1, bytes("x"), Instant{0}));
-    EXPECT_FALSE(gate.hold({}, 2, bytes("y"), Instant{0}));
+    EXPECT_TRUE(gate.hold({}, {1}, bytes("x"), Instant{0}));
+    EXPECT_FALSE(gate.hold({}, {2}, bytes("y"), Instant{0}));
     EXPECT_EQ(gate.counters().full, 1u);
 }
 
 TEST(ReleaseGate, ForgetsOnlyTheLostGroup) {
     ReleaseGate gate(2);
-    gate.hold(of_group(1), 1, bytes("x"), Instant{0});
-    gate.hold(of_group(2), 2, bytes("y"), Instant{0});
+    gate.hold(of_group(1), {1}, bytes("x"), Instant{0});
+    gate.hold(of_group(2), {2}, bytes("y"), Instant{0});
     gate.abandon({1});
     uint64_t seen = 0;
     gate.open(
-        Instant{1}, [](const GateNeed&) { return true; }, [&](uint64_t tag, Bytes) { seen = tag; });
+        Instant{1}, [](const GateNeed&) { return true; },
+        [&](GateTag tag, Bytes) { seen = tag.id; });
     EXPECT_EQ(seen, 2u);
     EXPECT_EQ(gate.counters().abandoned, 1u);
     EXPECT_EQ(gate.room(), 2u);

@@ -88,7 +88,7 @@ bool Replicator::satisfied(const GateNeed& need, Instant now) const {
     return need.commit == Commit::all ? have == keepers.size() : have > 0;
 }
 
-bool Replicator::hold(const GateNeed& need, uint64_t tag, Bytes packet, Instant now) {
+bool Replicator::hold(const GateNeed& need, GateTag tag, Bytes packet, Instant now) {
     confirmation_wanted_ = true;
     return gate_.hold(need, tag, packet, now);
 }
@@ -96,7 +96,7 @@ bool Replicator::hold(const GateNeed& need, uint64_t tag, Bytes packet, Instant 
 void Replicator::open_gate(Instant now) {
     gate_.open(
         now, [&](const GateNeed& need) { return satisfied(need, now); },
-        [&](uint64_t tag, Bytes packet) { events_.on_release(tag, packet, now); });
+        [&](GateTag tag, Bytes packet) { events_.on_release(tag, packet, now); });
 }
 
 void Replicator::on_burst_end(Instant now) {
@@ -213,7 +213,7 @@ void Replicator::finish_resync(Instant now) {
 }
 
 void Replicator::on_view(NodeSet, Instant now) {
-    gate_.renew([&](uint64_t tag, GateNeed& need) {
+    gate_.renew([&](GateTag tag, GateNeed& need) {
         if (need.position.value != 0) events_.renew(tag, need, now);
     });
     start_resync(now);
@@ -239,6 +239,7 @@ void Replicator::gather_own(GroupId group, Epoch epoch, Instant now) {
 
 void Replicator::on_lost(GroupId group, Instant now) {
     gathering_[group.value] = false;
+    swept_at_[group.value] = {};
     sweep_.cancel(group);
     gate_.abandon(group);
     events_.on_lost(group, now);
@@ -258,7 +259,20 @@ void Replicator::on_sweep_done(GroupId group, Instant now) {
     gathering_[group.value] = false;
     events_.on_gathered(group, now);
     store_.drop_if([&](const Fragment& f) { return f.group == group; });
-    membership_.set_swept(group, true);
+    swept_at_[group.value] = std::max(ring_.last_published(), Position{1});
+    flush_wanted_ = true;
+}
+
+void Replicator::confirm_sweeps() {
+    for (uint8_t i = 0; i < kMaxGroups; ++i) {
+        if (swept_at_[i].value == 0 || membership_.view().number == 0) continue;
+        bool everywhere = true;
+        for (NodeId n : membership_.view().members)
+            everywhere &= ring_.acknowledged(n) >= swept_at_[i];
+        if (!everywhere) continue;
+        swept_at_[i] = {};
+        membership_.set_swept({i}, true);
+    }
 }
 
 void Replicator::pull(GroupId group, const SessionKey& session, FragmentKind kind, Instant now) {
@@ -301,6 +315,7 @@ void Replicator::on_deadline(Instant now) {
     sweep_.on_deadline(now);
     step_resync(now);
     open_gate(now);
+    confirm_sweeps();
     collect_garbage(now);
     on_burst_end(now);
 }

@@ -64,8 +64,8 @@ public:
     // kNoMoreSessions.
     virtual uint32_t republish(uint32_t cursor, unsigned budget, Instant now) = 0;
     // What a packet in the gate waits for must be published again: the owners changed.
-    virtual void renew(uint64_t tag, GateNeed& need, Instant now) = 0;
-    virtual void on_release(uint64_t tag, Bytes packet, Instant now) = 0;
+    virtual void renew(GateTag tag, GateNeed& need, Instant now) = 0;
+    virtual void on_release(GateTag tag, Bytes packet, Instant now) = 0;
 };
 
 struct Published {
@@ -88,7 +88,7 @@ public:
     Published publish(FragmentId id, GroupId group, uint32_t version, Bytes value, Instant now);
     Published erase(FragmentId id, GroupId group, uint32_t version, Instant now);
     // Holds a packet back until `need` is met. False when the gate is full.
-    bool hold(const GateNeed& need, uint64_t tag, Bytes packet, Instant now);
+    bool hold(const GateNeed& need, GateTag tag, Bytes packet, Instant now);
     bool satisfied(const GateNeed& need, Instant now) const;
     // Asks all peers for one session of a group that is being gathered.
     void pull(GroupId group, const SessionKey& session, FragmentKind kind, Instant now);
@@ -96,7 +96,7 @@ public:
     bool may_transmit(GroupId group, Instant now) const {
         return membership_.may_transmit(group, now);
     }
-    void ask_confirmation(Instant now) { confirmation_wanted_ = true, (void)now; }
+    void ask_confirmation() { confirmation_wanted_ = true; }
     void release_group(GroupId group, Instant now) { membership_.release(group, now); }
     void leave(Instant now) { membership_.leave(now); }
 
@@ -148,6 +148,7 @@ private:
     void step_resync(Instant now);
     void finish_resync(Instant now);
     void open_gate(Instant now);
+    void confirm_sweeps();
     void collect_garbage(Instant now);
 
     ReplicatorOptions options_;
@@ -170,6 +171,8 @@ private:
     std::array<Epoch, kMaxGroups>
         collected_{};  // what is older was dropped after this epoch's sweep
     Instant next_garbage_{};
+    // A group whose fragments were gathered says so once all members have what was published since.
+    std::array<Position, kMaxGroups> swept_at_{};
     ReplicatorCounters counters_;
 };
 

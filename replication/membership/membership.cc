@@ -121,7 +121,6 @@ void Membership::learn_epoch(GroupId id, Epoch epoch, Instant now) {
     Group& g = groups_[id.value];
     if (epoch <= g.epoch) return;
     g.epoch = epoch;
-    g.promised = false;
     lose(id, now);
 }
 
@@ -165,6 +164,8 @@ void Membership::on_heartbeat(NodeId peer, Bytes bytes, Instant now) {
     }
     Peer& p = peers_[peer.value];
     p.heard = now;
+    if (body->serial <= p.serial) return;
+    p.serial = body->serial;
     if (body->view_number >= p.view.number) {
         p.view = {body->view_number, body->members};
         p.member_incarnation = body->incarnations;
@@ -186,8 +187,9 @@ void Membership::learn_claim(GroupId id, NodeId peer, const GroupClaim& claim, I
     g.heard_holder = now;
 }
 
-size_t Membership::heartbeat_body(MutableBytes to) const {
+size_t Membership::heartbeat_body(MutableBytes to) {
     HeartbeatBody body;
+    body.serial = ++serial_;
     body.view_number = pending_.number;
     body.members = pending_.members;
     for (NodeId m : pending_.members) body.incarnations[m.value] = low(peers_[m.value].incarnation);
@@ -336,12 +338,10 @@ void Membership::begin(GroupId id, Attempt attempt, Instant now) {
     Group& g = groups_[id.value];
     g.attempt = attempt;
     g.attempt_since = now;
-    g.wanted = g.epoch.next();
+    g.wanted = g.epoch.next(options_.self, options_.incarnation);
     g.votes = NodeSet::of(options_.self);
     if (attempt == Attempt::voting) {
         g.epoch = g.wanted;
-        g.promised = true;
-        g.promised_to = options_.self;
         ++counters_.adoptions_tried;
     }
     ask(id, now);
@@ -365,8 +365,10 @@ void Membership::on_message(NodeId peer, Bytes body, Instant now) {
 
 VoteAnswer Membership::judge(NodeId from, const Adopt& adopt, Instant now) const {
     const Group& g = groups_[adopt.group.value];
-    const bool again = adopt.epoch == g.epoch && g.promised && g.promised_to == from;
-    if (adopt.epoch <= g.epoch && !again) return VoteAnswer::older_epoch;
+    // Equal is this candidate's own, asked again: no other can have it.
+    if (adopt.epoch < g.epoch) return VoteAnswer::older_epoch;
+    // A life before this one may have voted: such a round is over, or heard of, by the end of this time.
+    if (now - started_ < options_.detection()) return VoteAnswer::listening;
     if (g.claim.epoch > adopt.claim_epoch) return VoteAnswer::newer_claim;
     if (!vacant(adopt.group, now, silence_bound())) return VoteAnswer::holder_alive;
     if (g.claim.epoch == adopt.claim_epoch && !may_adopt_from(g.claim, from))
@@ -381,8 +383,6 @@ void Membership::on_adopt(NodeId from, const Adopt& adopt, Instant now) {
     if (vote.answer == VoteAnswer::yes && !adopt.probe) {
         g.attempt = Attempt::none;
         g.epoch = adopt.epoch;
-        g.promised = true;
-        g.promised_to = from;
         g.next_try = now + options_.detection();
         ++counters_.votes_given;
     }
@@ -416,10 +416,8 @@ bool Membership::quorum(const Group& g, Instant now) const {
         return options_.solo && g.votes.contains(alive_nodes(now) | NodeSet::of(options_.self));
     }
     if (!may_adopt_from(g.claim, options_.self)) return false;
-    NodeSet bound;  // a member that restarted since has nothing and is not one
-    for (NodeId n : g.votes & members)
-        if (low(current(n)) == g.claim.incarnations[n.value]) bound.add(n);
-    if (members.without(bound).size() > tolerated(members.size(), options_.copies)) return false;
+    // A member that restarted and votes is bound like any other, and what it kept is gone like a dead one's.
+    if (members.without(g.votes).size() > tolerated(members.size(), options_.copies)) return false;
     // Who is alive is waited for: it may know of a newer view, and what it holds is wanted at once.
     return (members.without(g.votes) & alive_nodes(now)).empty();
 }

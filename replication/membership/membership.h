@@ -103,7 +103,7 @@ public:
     Instant next_deadline() const { return next_tick_; }
     void on_deadline(Instant now);
 
-    size_t heartbeat_body(MutableBytes to) const;
+    size_t heartbeat_body(MutableBytes to);
     size_t status_body(NodeId to_node, MutableBytes to) const;
 
     // State.
@@ -137,6 +137,7 @@ private:
         Instant confirmed{INT64_MIN};  // sent by us then, heard by it, under our epochs
         View view;                     // of its ring, the highest it announced
         std::array<uint32_t, kMaxNodes> member_incarnation{};
+        uint64_t serial = 0;      // of its last heartbeat
         uint64_t knows_view = 0;  // of ours, under our incarnation
         std::array<GroupClaim, kMaxGroups> claims{};
         bool synced = false, leaving = false;
@@ -149,8 +150,6 @@ private:
         bool held = false;  // by this node
         bool swept = false;
         Epoch epoch;            // highest seen or promised
-        bool promised = false;  // that epoch, to:
-        NodeId promised_to;
         LastClaim claim;  // with the highest view of that holder that anybody told us
         Instant heard_holder{INT64_MIN};
         Instant vacant_since = Instant::max();
@@ -191,6 +190,7 @@ private:
     std::array<Group, kMaxGroups> groups_;
     View active_, pending_;
     bool leaving_ = false;
+    uint64_t serial_ = 0;
     Instant started_{};
     Instant next_tick_ = Instant::max();
     MembershipCounters counters_;

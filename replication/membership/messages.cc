@@ -23,6 +23,7 @@ ByteReader body_of(Bytes bytes, MessageType type) {
 
 size_t emit(const HeartbeatBody& body, MutableBytes to) {
     ByteWriter w(to);
+    w.le<uint64_t>(body.serial);
     w.le<uint64_t>(body.view_number);
     put_members(w, body.members, body.incarnations);
     w.le<uint8_t>(body.leaving);
@@ -41,6 +42,7 @@ size_t emit(const HeartbeatBody& body, MutableBytes to) {
 std::optional<HeartbeatBody> parse_heartbeat_body(Bytes bytes) {
     ByteReader r(bytes);
     HeartbeatBody body;
+    body.serial = r.le<uint64_t>();
     body.view_number = r.le<uint64_t>();
     take_members(r, body.members, body.incarnations);
     const uint8_t leaving = r.le<uint8_t>();
@@ -133,7 +135,7 @@ std::optional<Vote> parse_vote(Bytes bytes) {
     take_members(r, vote.claim.members, vote.claim.incarnations);
     if (!r.done() || probe > 1 || vote.group.value >= kMaxGroups) return std::nullopt;
     if (vote.claim.holder.value >= kMaxNodes) return std::nullopt;
-    if (answer > static_cast<uint8_t>(VoteAnswer::newer_claim)) return std::nullopt;
+    if (answer > static_cast<uint8_t>(VoteAnswer::listening)) return std::nullopt;
     vote.answer = static_cast<VoteAnswer>(answer);
     return vote;
 }

@@ -23,6 +23,8 @@ struct GroupClaim {
 using MemberIncarnations = std::array<uint32_t, kMaxNodes>;  // low 32 bits; 0 where not a member
 
 struct HeartbeatBody {
+    uint64_t serial =
+        0;  // grows with each heartbeat of an incarnation: an overtaken one says nothing
     uint64_t view_number = 0;
     NodeSet members;
     MemberIncarnations incarnations{};
@@ -64,7 +66,7 @@ struct Adopt {
 size_t emit(const Adopt& adopt, MutableBytes to);
 std::optional<Adopt> parse_adopt(Bytes bytes);
 
-enum class VoteAnswer : uint8_t { yes, older_epoch, holder_alive, not_a_member, newer_claim };
+enum class VoteAnswer : uint8_t { yes, older_epoch, holder_alive, not_a_member, newer_claim, listening };
 struct Vote {
     GroupId group;
     Epoch epoch;  // asked for

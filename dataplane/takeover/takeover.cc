@@ -1,0 +1,224 @@
+#include "dataplane/takeover/takeover.h"
+
+#include <algorithm>
+
+namespace holdfast {
+namespace {
+
+FragmentId id_of(const SessionKey& key, FragmentKind kind) { return {key, kind, 0}; }
+
+}  // namespace
+
+// ---- Capture
+// -----------------------------------------------------------------------------------------------
+
+Published Takeover::publish(SessionIndex index, Instant now) {
+    Session& s = *forwarder_.sessions().get(index);
+    s.epoch = replicator_.membership().epoch(s.group);
+    ++s.header_version;
+    std::array<std::byte, kMaxHeaderValue> buffer;
+    const size_t header = write_header(s, buffer);
+    const Published h = replicator_.publish(id_of(session_key(s), FragmentKind::header), s.group,
+                                            s.header_version, Bytes(buffer).first(header), now);
+    const size_t alias = write_alias(s, buffer);
+    const Published a = replicator_.publish(id_of(alias_key(s), FragmentKind::alias), s.group,
+                                            s.header_version, Bytes(buffer).first(alias), now);
+    return {std::max(h.position, a.position), h.owners | a.owners};
+}
+
+void Takeover::publish_header(SessionIndex index, Instant now) {
+    Session& s = *forwarder_.sessions().get(index);
+    if (s.epoch != replicator_.membership().epoch(s.group))
+        return;  // not published yet under this epoch
+    ++s.header_version;
+    std::array<std::byte, kMaxHeaderValue> buffer;
+    const size_t size = write_header(s, buffer);
+    replicator_.publish(id_of(session_key(s), FragmentKind::header), s.group, s.header_version,
+                        Bytes(buffer).first(size), now);
+}
+
+Published Takeover::publish_segment(SessionIndex index, Instant now) {
+    Session& s = *forwarder_.sessions().get(index);
+    ++s.segment_version;
+    ++counters_.segments;
+    std::array<std::byte, kMaxSegmentValue> buffer;
+    const size_t size = write_segment(s, buffer);
+    return replicator_.publish(id_of(session_key(s), FragmentKind::segment), s.group,
+                               s.segment_version, Bytes(buffer).first(size), now);
+}
+
+void Takeover::publish_progress(unsigned budget, Instant now) {
+    while (budget-- > 0) {
+        const auto index = forwarder_.pop_dirty();
+        if (!index) return;
+        const Session* s = forwarder_.sessions().get(*index);
+        if (s && s->epoch.value != 0 && s->epoch == replicator_.membership().epoch(s->group))
+            publish_segment(*index, now);
+    }
+}
+
+void Takeover::publish_application(SessionIndex index, Instant now) {
+    Session& s = *forwarder_.sessions().get(index);
+    const auto found = attributes_.find(index.slot);
+    if (found == attributes_.end()) return;
+    ++s.application_version;
+    replicator_.publish(id_of(session_key(s), FragmentKind::application), s.group,
+                        s.application_version, write_attributes(found->second), now);
+}
+
+void Takeover::publish_end(const Session& s, Instant now) {
+    if (s.epoch.value == 0 || s.epoch != replicator_.membership().epoch(s.group)) return;
+    ++counters_.erased;
+    replicator_.erase(id_of(session_key(s), FragmentKind::header), s.group, s.header_version + 1,
+                      now);
+    replicator_.erase(id_of(alias_key(s), FragmentKind::alias), s.group, s.header_version + 1, now);
+    if (s.segment_version > 0)
+        replicator_.erase(id_of(session_key(s), FragmentKind::segment), s.group,
+                          s.segment_version + 1, now);
+    if (s.application_version == 0) return;
+    for (uint8_t part = 0; part < kMaxParts; ++part)
+        replicator_.erase({session_key(s), FragmentKind::application, part}, s.group,
+                          s.application_version + 1, now);
+}
+
+uint32_t Takeover::republish(uint32_t cursor, unsigned budget, Instant now) {
+    SessionTable& table = forwarder_.sessions();
+    for (; budget > 0; --budget) {
+        const SessionIndex index = table.next(cursor);
+        if (!index) return ReplicatorEvents::kNoMoreSessions;
+        cursor = index.slot + 1;
+        const Session& s = *table.get(index);
+        if (s.epoch.value == 0 || replicator_.membership().role(s.group) != Role::holder) continue;
+        publish(index, now);
+        if (s.segment_version > 0) publish_segment(index, now);
+        publish_application(index, now);
+    }
+    return cursor;
+}
+
+// ---- Adoption
+// ----------------------------------------------------------------------------------------------
+
+std::optional<SessionIndex> Takeover::take(const Fragment& fragment, Instant now) {
+    switch (fragment.id.kind) {
+        case FragmentKind::header:
+            return restore(fragment, now);
+        case FragmentKind::segment:
+            if (const SessionIndex index = find(fragment.id.session))
+                apply_segment(index, fragment);
+            return std::nullopt;
+        case FragmentKind::application:
+            if (const SessionIndex index = find(fragment.id.session))
+                apply_application(index, fragment);
+            return std::nullopt;
+        case FragmentKind::alias:    // the header says all that it does; the worker follows it
+        case FragmentKind::payload:  // not used by forward mode
+        case FragmentKind::credential:
+            return std::nullopt;
+    }
+    return std::nullopt;
+}
+
+SessionIndex Takeover::find(const SessionKey& key) const {
+    const auto flow = parse_session_key(key);
+    if (!flow) return {};
+    return forwarder_.sessions().find_client(flow->source, flow->destination);
+}
+
+std::optional<SessionIndex> Takeover::restore(const Fragment& header, Instant now) {
+    auto session = read_header(header, services_);
+    if (!session) {
+        ++counters_.unreadable;
+        return std::nullopt;
+    }
+    if (const SessionIndex known = find(header.id.session)) {
+        Session& s = *forwarder_.sessions().get(known);
+        const bool same = backend_key(s) == backend_key(*session);
+        if (!s.has(Session::kAdopted) || s.header_version > session->header_version)
+            return std::nullopt;
+        // Two owners differ: the newer one was told of a change that the other missed.
+        ++counters_.restored_newer;
+        if (!same) {
+            forwarder_.drop(known, now);
+        } else {
+            if (is_embryonic(s.state) && !is_embryonic(session->state))
+                forwarder_.sessions().promote(known.slot);
+            s.state = session->state;
+            s.from_client = session->from_client;
+            s.from_backend = session->from_backend;
+            s.header_version = std::max(s.header_version, session->header_version);
+            publish(known, now);
+            return std::nullopt;
+        }
+    }
+    if (!is_embryonic(session->state)) session->set(Session::kCommitted);
+    const auto index = forwarder_.restore(*session, now);
+    if (!index) {
+        ++counters_.refused;
+        return std::nullopt;
+    }
+    ++counters_.restored;
+    const FragmentStore& store = replicator_.store();
+    if (const auto f = store.find(id_of(header.id.session, FragmentKind::segment)))
+        apply_segment(*index, *f);
+    if (const auto f = store.find(id_of(header.id.session, FragmentKind::application)))
+        apply_application(*index, *f);
+    publish(*index, now);
+    return *index;
+}
+
+void Takeover::apply_segment(SessionIndex index, const Fragment& segment) {
+    Session& s = *forwarder_.sessions().get(index);
+    if (segment.version.number < s.segment_version) return;
+    if (!read_segment(segment, s)) {
+        ++counters_.unreadable;
+        return;
+    }
+    s.segment_version = segment.version.number;
+}
+
+// The parts of a value are in the store, as far as they have come; it is whole when all are of one
+// version.
+void Takeover::apply_application(SessionIndex index, const Fragment& part) {
+    std::vector<std::byte> value;
+    for (uint8_t i = 0; i < part.parts; ++i) {
+        const auto f = replicator_.store().find({part.id.session, FragmentKind::application, i});
+        if (!f || f->version != part.version) return;
+        value.insert(value.end(), f->value.begin(), f->value.end());
+    }
+    auto attributes = read_attributes(value);
+    if (!attributes) {
+        ++counters_.unreadable;
+        return;
+    }
+    Session& s = *forwarder_.sessions().get(index);
+    s.application_version = std::max(s.application_version, part.version.number);
+    attributes_[index.slot] = std::move(*attributes);
+}
+
+// ---- Attributes
+// --------------------------------------------------------------------------------------------
+
+const SessionAttributes* Takeover::attributes(SessionIndex index) const {
+    const auto found = attributes_.find(index.slot);
+    return found == attributes_.end() ? nullptr : &found->second;
+}
+
+bool Takeover::set_attribute(SessionIndex index, const std::string& name, const std::string& value,
+                             Instant now) {
+    SessionAttributes changed;
+    if (const SessionAttributes* have = attributes(index)) changed = *have;
+    const auto at =
+        std::ranges::lower_bound(changed, name, {}, &SessionAttributes::value_type::first);
+    if (at != changed.end() && at->first == name) {
+        at->second = value;
+    } else {
+        changed.insert(at, {name, value});
+    }
+    if (write_attributes(changed).empty()) return false;
+    attributes_[index.slot] = std::move(changed);
+    publish_application(index, now);
+    return true;
+}
+
+}  // namespace holdfast

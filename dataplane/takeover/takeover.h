@@ -1,0 +1,76 @@
+// Between live sessions and fragments: publishes what is held, restores what was adopted.
+//
+// The only part that knows both the forwarder and the replicator, kept small so that the product's
+// hardest promise can be reviewed in one sitting. Called by the worker; makes no decision about who
+// holds what (replication/membership) nor about when a packet may leave (replication/release_gate).
+#pragma once
+
+#include <optional>
+#include <span>
+#include <unordered_map>
+
+#include "base/counters.h"
+#include "dataplane/forward/forward.h"
+#include "dataplane/takeover/capture.h"
+#include "replication/replicator.h"
+
+namespace holdfast {
+
+struct TakeoverCounters {
+    uint64_t restored = 0, restored_newer = 0, unreadable = 0, refused = 0, erased = 0,
+             segments = 0;
+};
+inline constexpr CounterInfo<TakeoverCounters> kTakeoverCounters[] = {
+    {"sessions_adopted", "Sessions carried on from fragments.", &TakeoverCounters::restored},
+    {"sessions_adopted_newer", "Restored sessions replaced by a newer fragment of themselves.",
+     &TakeoverCounters::restored_newer},
+    {"fragments_unreadable", "Fragments of an adopted group that could not be read.",
+     &TakeoverCounters::unreadable},
+    {"sessions_adoption_refused",
+     "Sessions that could not be carried on: no room, or tuples in use.",
+     &TakeoverCounters::refused},
+    {"sessions_erased", "Sessions whose end was published.", &TakeoverCounters::erased},
+    {"segments_published", "Segment fragments published.", &TakeoverCounters::segments},
+};
+
+class Takeover {
+public:
+    Takeover(std::span<const Service> services, Forwarder& forwarder, Replicator& replicator)
+        : services_(services), forwarder_(forwarder), replicator_(replicator) {}
+
+    // Publishes header and alias: what a SYN-ACK reveals. Both are needed to carry the session on.
+    Published publish(SessionIndex index, Instant now);
+    void publish_header(SessionIndex index, Instant now);
+    // Publishes the progress of sessions that moved since last time, at most `budget`.
+    void publish_progress(unsigned budget, Instant now);
+    void publish_end(const Session& session, Instant now);
+    // All fragments of up to `budget` sessions again, from `cursor` on.
+    uint32_t republish(uint32_t cursor, unsigned budget, Instant now);
+
+    // Takes in a fragment of a group just acquired; the session when it was restored by this one.
+    std::optional<SessionIndex> take(const Fragment& fragment, Instant now);
+
+    const SessionAttributes* attributes(SessionIndex index) const;
+    // False when they would not fit a fragment.
+    bool set_attribute(SessionIndex index, const std::string& name, const std::string& value,
+                       Instant now);
+    void forget_attributes(uint32_t slot) { attributes_.erase(slot); }
+
+    const TakeoverCounters& counters() const { return counters_; }
+
+private:
+    std::optional<SessionIndex> restore(const Fragment& header, Instant now);
+    SessionIndex find(const SessionKey& key) const;
+    void apply_segment(SessionIndex index, const Fragment& segment);
+    void apply_application(SessionIndex index, const Fragment& part);
+    void publish_application(SessionIndex index, Instant now);
+    Published publish_segment(SessionIndex index, Instant now);
+
+    std::span<const Service> services_;
+    Forwarder& forwarder_;
+    Replicator& replicator_;
+    std::unordered_map<uint32_t, SessionAttributes> attributes_;  // by slot
+    TakeoverCounters counters_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,307 @@
+#include "dataplane/worker.h"
+
+namespace holdfast {
+namespace {
+
+constexpr size_t kMaxReports = 32;
+constexpr uint32_t kDropBatch = 4096;  // sessions of a lost group dropped per deadline
+
+// What a packet in the gate is: bits of GateTag::what.
+constexpr uint32_t kToBack = 1;   // leaves by the back port
+constexpr uint32_t kCommits = 2;  // its release means that the session's state is held
+constexpr uint32_t kReset = 4;    // a reset for a flow that nobody knows
+
+uint64_t pack(SessionIndex index) { return uint64_t{index.generation} << 32 | index.slot; }
+SessionIndex unpack(uint64_t id) {
+    return {static_cast<uint32_t>(id), static_cast<uint32_t>(id >> 32)};
+}
+
+Bytes bytes_of(const Frame& frame) { return {frame.data, frame.length}; }
+
+}  // namespace
+
+Worker::Worker(const WorkerOptions& options, Outlet& outlet, RingOutput& ring, Instant now)
+    : options_(options),
+      outlet_(outlet),
+      forwarder_(options.forward, *this, now),
+      replicator_(options.replicator, ring, *this),
+      takeover_(options_.forward.services, forwarder_, replicator_),
+      parking_(options.parked_frames),
+      next_progress_(now) {
+    adoptions_.reserve(kMaxReports);
+    replicator_.start(now);
+}
+
+// ---- Frames
+// ------------------------------------------------------------------------------------------------
+
+void Worker::on_burst(std::span<Frame> frames, std::span<Disposition> out, Instant now) {
+    refresh_groups(now);
+    forwarder_.prefetch(frames);
+    for (size_t i = 0; i < frames.size(); ++i) out[i] = handle(frames[i], now);
+}
+
+Disposition Worker::handle(Frame& frame, Instant now) {
+    const Step step = forwarder_.on_frame(frame, now, outlet_);
+    switch (step.verdict) {
+        case Step::Verdict::transmit:
+            return pass(frame, step, now);
+        case Step::Verdict::gate:
+            gate(frame, step, now);
+            break;
+        case Step::Verdict::unknown:
+            meet_unknown(frame, step, now);
+            break;
+        case Step::Verdict::drop:
+        case Step::Verdict::consumed:
+            break;
+    }
+    return Disposition::drop;
+}
+
+// An established session's packet changes nothing that must be committed and passes straight
+// through, as long as our epoch was confirmed lately.
+Disposition Worker::pass(const Frame& frame, const Step& step, Instant now) {
+    if (step.header_changed) takeover_.publish_header(step.session, now);
+    const uint32_t what = step.out == Side::back ? kToBack : 0;
+    if (!may_transmit_[step.group.value]) [[unlikely]] {
+        ++counters_.held_silent;
+        GateNeed need;
+        need.group = step.group;
+        replicator_.hold(need, {pack(step.session), what}, bytes_of(frame), now);
+        return Disposition::drop;
+    }
+    if (awaiting_first_[step.group.value]) [[unlikely]] {
+        awaiting_first_[step.group.value] = false;
+        if (AdoptionReport* r = running_report(step.group)) r->first_packet = now;
+    }
+    return step.out == Side::back ? Disposition::transmit_back : Disposition::transmit_front;
+}
+
+// The SYN-ACK reveals the session to the client: header and alias must be held first (I2).
+void Worker::gate(const Frame& frame, const Step& step, Instant now) {
+    const Published p = takeover_.publish(step.session, now);
+    const Session& s = *forwarder_.sessions().get(step.session);
+    GateNeed need;
+    need.group = step.group;
+    need.commit = options_.forward.services[s.service].commit;
+    need.position = p.position;
+    need.owners = p.owners;
+    const GateTag tag{pack(step.session), kCommits | (step.out == Side::back ? kToBack : 0)};
+    if (need.commit == Commit::none && may_transmit_[step.group.value]) {
+        on_release(tag, bytes_of(frame), now);
+        return;
+    }
+    replicator_.hold(need, tag, bytes_of(frame), now);
+}
+
+void Worker::on_release(GateTag tag, Bytes packet, Instant now) {
+    if (tag.what & kCommits) {
+        Session* s = forwarder_.sessions().get(unpack(tag.id));
+        if (!s) {
+            ++counters_.unknown_in_gate;
+            return;
+        }
+        s->set(Session::kCommitted);
+        if (AdoptionReport* r = running_report(s->group); r && !r->first_packet)
+            r->first_packet = now;
+    }
+    if (tag.what & kReset) ++counters_.resets;
+    outlet_.transmit(tag.what & kToBack ? Side::back : Side::front, packet);
+}
+
+void Worker::renew(GateTag tag, GateNeed& need, Instant now) {
+    const SessionIndex index = unpack(tag.id);
+    if (!forwarder_.sessions().get(index)) return;
+    const Published p = takeover_.publish(index, now);
+    need.position = p.position;
+    need.owners = p.owners;
+}
+
+// ---- Segments of sessions we do not have
+// -------------------------------------------------------------------
+
+void Worker::meet_unknown(const Frame& frame, const Step& step, Instant now) {
+    if (!replicator_.gathering(step.group)) return send_reset(frame, step, now);
+    if (parking_.park(frame, step.group, step.key) == ParkingLot::Result::first_of_its_flow)
+        ask_for(step, now);
+}
+
+void Worker::ask_for(const Step& step, Instant now) {
+    if (step.direction == Direction::from_client) {
+        replicator_.pull(step.group, session_key(step.key), FragmentKind::header, now);
+    } else {
+        replicator_.pull(step.group, alias_key(step.key), FragmentKind::alias, now);
+    }
+}
+
+// Nobody has the session: its end is told so, under an epoch confirmed after we found that out
+// (I4).
+void Worker::send_reset(const Frame& frame, const Step& step, Instant now) {
+    std::array<std::byte, 128> buffer;
+    const size_t size = forwarder_.make_reset(bytes_of(frame), buffer);
+    if (size == 0) return;
+    if (!adoptions_.empty()) {
+        ++counters_.lost_sessions;
+        for (AdoptionReport& r : adoptions_)
+            if (r.group == step.group && r.epoch == replicator_.membership().epoch(r.group))
+                ++r.lost;
+    }
+    GateNeed need;
+    need.group = step.group;
+    need.confirmed_after = now;
+    const uint32_t what = kReset | (step.direction == Direction::from_backend ? kToBack : 0);
+    replicator_.hold(need, {0, what}, Bytes(buffer).first(size), now);
+}
+
+void Worker::resume(Frame& frame, Instant now) {
+    switch (handle(frame, now)) {
+        case Disposition::transmit_front:
+            outlet_.transmit(Side::front, bytes_of(frame));
+            break;
+        case Disposition::transmit_back:
+            outlet_.transmit(Side::back, bytes_of(frame));
+            break;
+        case Disposition::drop:
+            break;
+    }
+}
+
+void Worker::resume_flows_of(SessionIndex index, Instant now) {
+    if (parking_.size() == 0) return;
+    const Session& s = *forwarder_.sessions().get(index);
+    const FlowKey client = client_key(s), backend = backend_key(s);
+    parking_.take([&](GroupId, const FlowKey& key) { return key == client || key == backend; },
+                  [&](Frame& frame) { resume(frame, now); });
+}
+
+// ---- Groups
+// ------------------------------------------------------------------------------------------------
+
+AdoptionReport* Worker::running_report(GroupId group) {
+    for (size_t i = adoptions_.size(); i-- > 0;)
+        if (adoptions_[i].group == group) return &adoptions_[i];
+    return nullptr;
+}
+
+void Worker::on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant now) {
+    finish_dropping(now);
+    if (adoptions_.size() == kMaxReports) adoptions_.erase(adoptions_.begin());
+    AdoptionReport report;
+    report.group = group;
+    report.epoch = epoch;
+    report.previous = previous;
+    report.last_heard = replicator_.membership().heard_holder(group);
+    report.acquired = now;
+    adoptions_.push_back(report);
+    awaiting_first_[group.value] = true;
+    last_transmit_ok_[group.value] = now;
+    forwarder_.set_group(group, {.active = true, .epoch = epoch, .sliced = true});
+    forwarder_.announce(group, now);
+}
+
+void Worker::on_lost(GroupId group, Instant now) {
+    forwarder_.set_group(group, {.active = false, .epoch = replicator_.membership().epoch(group)});
+    parking_.forget(group);
+    may_transmit_[group.value] = false;
+    dropping_[group.value] = true;
+    (void)now;
+}
+
+void Worker::on_fragment(NodeId from, const Fragment& fragment, Instant now) {
+    AdoptionReport* report = running_report(fragment.group);
+    if (report) ++report->fragments[from.value];
+    if (fragment.id.kind == FragmentKind::alias) {
+        const auto session = read_alias(fragment);
+        if (!session || parking_.size() == 0) return;
+        const auto flow = parse_session_key(*session);
+        if (!forwarder_.sessions().find_client(flow->source, flow->destination))
+            replicator_.pull(fragment.group, *session, FragmentKind::header, now);
+        return;
+    }
+    const auto restored = takeover_.take(fragment, now);
+    if (!restored) return;
+    if (report) ++report->sessions;
+    resume_flows_of(*restored, now);
+}
+
+void Worker::on_gathered(GroupId group, Instant now) {
+    if (AdoptionReport* report = running_report(group)) report->gathered = now;
+    GroupState state = forwarder_.group(group);
+    state.sliced = false;
+    forwarder_.set_group(group, state);
+    parking_.take([&](GroupId g, const FlowKey&) { return g == group; },
+                  [&](Frame& frame) { resume(frame, now); });
+}
+
+uint32_t Worker::republish(uint32_t cursor, unsigned budget, Instant now) {
+    return takeover_.republish(cursor, budget, now);
+}
+
+// Whether each group may transmit is asked once a burst. A holder that nobody confirms holds
+// packets for a while and then falls silent altogether: it stops answering ARP for its addresses
+// (I6).
+void Worker::refresh_groups(Instant now) {
+    const Membership& m = replicator_.membership();
+    for (const Group& g : options_.forward.groups) {
+        const uint8_t i = g.id.value;
+        if (m.role(g.id) != Role::holder) continue;
+        may_transmit_[i] = m.may_transmit(g.id, now);
+        if (may_transmit_[i]) last_transmit_ok_[i] = now;
+        const bool silent = now - last_transmit_ok_[i] > m.silence_bound();
+        GroupState state = forwarder_.group(g.id);
+        if (state.active == !silent) continue;
+        state.active = !silent;
+        counters_.silenced += silent;
+        forwarder_.set_group(g.id, state);
+    }
+}
+
+void Worker::finish_dropping(Instant now) {
+    for (uint8_t g = 0; g < kMaxGroups; ++g)
+        while (dropping_[g]) dropping_[g] = !forwarder_.drop_group({g}, kDropBatch, now);
+}
+
+void Worker::on_session_closed(SessionIndex index, const Session& session, CloseReason,
+                               Instant now) {
+    takeover_.forget_attributes(index.slot);
+    if (replicator_.membership().role(session.group) == Role::holder)
+        takeover_.publish_end(session, now);
+}
+
+// ---- Time
+// --------------------------------------------------------------------------------------------------
+
+void Worker::on_burst_end(Instant now) { replicator_.on_burst_end(now); }
+
+Instant Worker::next_deadline() const {
+    Instant next = earlier(forwarder_.next_deadline(), replicator_.next_deadline());
+    if (forwarder_.dirty() > 0) next = earlier(next, next_progress_);
+    return next;
+}
+
+void Worker::on_deadline(Instant now) {
+    refresh_groups(now);
+    forwarder_.on_deadline(now, outlet_);
+    for (uint8_t g = 0; g < kMaxGroups; ++g)
+        if (dropping_[g]) dropping_[g] = !forwarder_.drop_group({g}, kDropBatch, now);
+    if (now >= next_progress_) {
+        next_progress_ = now + options_.progress_interval;
+        takeover_.publish_progress(options_.progress_batch, now);
+    }
+    replicator_.on_deadline(now);
+}
+
+void Worker::on_stall(Duration, Instant now) {
+    may_transmit_ = {};
+    replicator_.on_stall(now);
+}
+
+bool Worker::set_attribute(SessionIndex index, const std::string& name, const std::string& value,
+                           Instant now) {
+    const bool set = takeover_.set_attribute(index, name, value, now);
+    replicator_.on_burst_end(now);
+    return set;
+}
+
+}  // namespace holdfast
