@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/cluster.h"
 #include "base/time.h"
+#include "replication/ring/ring_counters.h"
 #include "replication/ring/ring_options.h"
 
 namespace holdfast {
@@ -72,8 +73,9 @@ public:
     Ring(const Ring&) = delete;
     Ring& operator=(const Ring&) = delete;
 
-    // Adds a record to the open datagram; returns the position of the datagram it will be in. The
-    // datagram leaves when it is full, at flush(), or at the flush deadline.
+    // Adds a record, of at most max_record() bytes, to the open datagram; returns the position of
+    // the datagram it will be in. The datagram leaves when it is full, at flush(), or at the flush
+    // deadline.
     Position publish(Bytes record, Instant now);
     // Sends the open datagram, if any. ask_status: every follower answers at once (a gate is
     // waiting).
@@ -84,17 +86,22 @@ public:
     // Sends a heartbeat now (with ask_status: every follower answers at once).
     void heartbeat(bool ask_status, Instant now);
 
+    // What this makes due (statuses, requests for repair) leaves with the next on_deadline(), so
+    // that a burst is answered once: call that after a burst, if next_deadline() has come.
     void on_datagram(Bytes datagram, Instant now);
     Instant next_deadline() const;
     void on_deadline(Instant now);
 
     Position last_published() const;  // the open datagram counts
-    Position acknowledged(
-        NodeId peer) const;  // contiguous position its last status told; 0: does not follow
-    Instant last_heard(NodeId peer)
-        const;  // last authentic frame from its current incarnation; Instant{min} if none
-    Incarnation incarnation(NodeId peer) const;
-    // Records that may be published before the ring must wait for its slowest counted follower.
+    // Contiguous position its last status told; 0: does not follow.
+    Position acknowledged(NodeId peer) const;
+    // Last authentic frame from its current incarnation; the least Instant if none.
+    Instant last_heard(NodeId peer) const;
+    Incarnation incarnation(NodeId peer) const;  // proven; 0 if none
+    NodeSet followers() const;                   // those who count
+    // Datagrams that may be published before the slowest of them is overrun (and dropped).
+    uint64_t room() const;
+    size_t max_record() const;  // what fits a datagram at this MTU; at least kMaxRecord
     const RingCounters& counters() const;
 
 private:

@@ -33,8 +33,8 @@ struct RingOptions {
     Duration evict_after =
         Duration::milliseconds(60);       // silence after which a follower no longer counts
     uint32_t repair_per_second = 20'000;  // datagrams, per asker; twice that in all
-    // How long a record may wait in the open datagram when nobody flushes. A guess: a worker flushes
-    // after every burst anyway.
+    // How long a record may wait in the open datagram when nobody flushes. A guess: a worker
+    // flushes after every burst anyway.
     Duration flush_after = Duration::microseconds(50);
     Position first_position{1};  // of the first datagram; tests start near 2^32 and 2^63
 };
