@@ -92,6 +92,7 @@ TrackStep on_syn_ack(Session& session, Direction from, const TcpSegment& segment
     backend.max_window = std::max(uint32_t{segment.window}, 1u);
     backend.max_end = backend.end + client.max_window;
     client.max_end = segment.ack + backend.max_window;
+    client.ack = backend.isn + 1;  // will be, and the comparisons need a start in the right space
     step.options_changed = true;
     step.state_changed = become(session, S::syn_received);
     return step;
