@@ -1,0 +1,126 @@
+#include "controlplane/node/worker_unit.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+namespace holdfast {
+namespace {
+
+uint64_t random_seed() {
+    uint64_t seed;
+    CHECK(getrandom(&seed, sizeof seed, 0) == sizeof seed);
+    return seed;
+}
+
+holdfast::PortOptions data_port(const PortConfig& config, const Port& port) {
+    holdfast::PortOptions options;
+    options.mac = port.mac();
+    options.vlan = config.vlan;
+    for (const IpAddress& a : config.addresses) (a.is_v4() ? options.own_v4 : options.own_v6) = a;
+    for (const IpAddress& a : config.gateways) (a.is_v4() ? options.gateway_v4 : options.gateway_v6) = a;
+    return options;
+}
+
+MembershipOptions membership_options(const Config& config, Incarnation incarnation) {
+    MembershipOptions options;
+    options.self = config.self;
+    options.incarnation = incarnation;
+    options.nodes = all_nodes(config);
+    options.copies = config.cluster.copies;
+    options.heartbeat = config.cluster.heartbeat;
+    options.misses = config.cluster.misses;
+    options.solo = config.cluster.solo_allowed;
+    for (const Group& g : config.groups) options.groups.push_back({g.id, g.order});
+    return options;
+}
+
+// A standby keeps up to four kinds of fragment of each session of its peers; about 96 bytes each with its key.
+StoreOptions store_options(const Config& config, uint64_t seed) {
+    StoreOptions options;
+    options.entries = config.worker.sessions * 4;
+    options.bytes = uint64_t{options.entries} * 96;
+    options.seed = seed;
+    return options;
+}
+
+}  // namespace
+
+std::expected<std::unique_ptr<WorkerUnit>, std::string> WorkerUnit::create(const Config& config, uint8_t index,
+                                                                           Incarnation incarnation,
+                                                                           const SharedPorts& shared) {
+    std::unique_ptr<WorkerUnit> unit(new WorkerUnit(index, shared));
+    auto epochs = EpochFile::open(fmt::format("{}/epochs-{}", config.run_dir, index));
+    if (!epochs) return std::unexpected(epochs.error());
+    unit->epochs_ = std::move(*epochs);
+    if (auto opened = unit->open_transport(config); !opened) return std::unexpected(opened.error());
+    if (auto made = unit->make_worker(config, incarnation); !made) return std::unexpected(made.error());
+    return unit;
+}
+
+std::expected<void, std::string> WorkerUnit::open_transport(const Config& config) {
+    KernelTransportOptions options;
+    options.interface = config.ring.interface;
+    options.port = static_cast<uint16_t>(config.ring.port + index_);
+    options.mtu = config.ring.mtu;
+    if (config.ring.transport == RingTransportKind::multicast) options.group = to_string(config.ring.group);
+    for (const NodeEntry& n : config.cluster.nodes) {
+        if (n.id == config.self) {
+            options.local = to_string(n.ring);
+        } else {
+            options.peers.emplace_back(n.id, to_string(n.ring));
+        }
+    }
+    auto transport = KernelTransport::open(options);
+    if (!transport) return std::unexpected("ring: " + transport.error());
+    kernel_ = std::move(*transport);
+    if (config.ring.loss_percent > 0) {
+        LossOptions loss;
+        loss.loss = config.ring.loss_percent / 100;
+        const uint64_t seed = config.ring.loss_seed * 1'000'003 + config.self.value * 257u + index_;
+        loss_ = std::make_unique<LossTransport>(*kernel_, seed, loss, 1024, config.ring.mtu);
+    }
+    return {};
+}
+
+std::expected<void, std::string> WorkerUnit::make_worker(const Config& config, Incarnation incarnation) {
+    const uint64_t seed = random_seed();
+    WorkerOptions options;
+    ForwardOptions& f = options.forward;
+    f.services = config.services;
+    f.groups = config.groups;
+    f.front = data_port(config.front, *shared_.front);
+    f.back = data_port(config.back, *shared_.back);
+    f.sessions.capacity = config.worker.sessions;
+    f.sessions.embryonic_limit = config.worker.embryonic;
+    f.sessions.seed = seed ^ 1;
+    f.steering.worker = index_;
+    f.steering.workers = static_cast<uint8_t>(config.worker.count);
+    f.seed = seed ^ 2;
+    ReplicatorOptions& r = options.replicator;
+    r.ring = ring_options(config, index_, incarnation, seed ^ 3);
+    r.membership = membership_options(config, incarnation);
+    r.membership.remembered = epochs_->remembered();
+    r.store = store_options(config, seed ^ 4);
+    r.memory = epochs_.get();
+    r.repositories = repositories(config);
+
+    RingTransport& transport = loss_ ? static_cast<RingTransport&>(*loss_) : *kernel_;
+    PollLoopOptions loop;
+    loop.worker = index_;
+    loop.workers = config.worker.count;
+    loop.stall_bound = config.cluster.stall;
+    loop.idle = config.worker.idle == IdlePolicy::spin ? Idle::spin : Idle::sleep;
+    out_ = std::make_unique<Transmitter>(index_, *shared_.pool, *shared_.clock, loop.stall_bound);
+    worker_ = std::make_unique<Worker>(options, *out_, transport, shared_.clock->now());
+    link_ = std::make_unique<RingLink>(*worker_, transport);
+    loop_ = std::make_unique<PollLoop>(loop, *shared_.clock, *out_, *link_);
+    loop_->add_port(Side::front, *shared_.front);
+    out_->attach(Side::front, *shared_.front);
+    if (shared_.back != shared_.front) loop_->add_port(Side::back, *shared_.back);
+    out_->attach(Side::back, *shared_.back);
+    loop_->set_ring(*link_);
+    if (shared_.handover) loop_->set_handover(*shared_.handover);
+    return {};
+}
+
+}  // namespace holdfast
