@@ -29,7 +29,7 @@ constexpr unsigned kMempoolCache = 128;  // guess; a few bursts
 constexpr uint64_t kRssTypes = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_NONFRAG_IPV4_TCP |
                                RTE_ETH_RSS_NONFRAG_IPV6_TCP;
 
-std::string error(const PortOptions& o, std::string_view what, int code) {
+std::string error(const DeviceOptions& o, std::string_view what, int code) {
     return fmt::format("port {}: {}: {} ({})", o.name, what, rte_strerror(code < 0 ? -code : code),
                        o.device);
 }
@@ -39,7 +39,7 @@ std::string_view device_name(std::string_view devargs) {
 }
 
 // What a device needs to be told besides what the operator wrote.
-std::string complete_devargs(const PortOptions& o) {
+std::string complete_devargs(const DeviceOptions& o) {
     std::string args = o.device;
     if (!args.starts_with("net_af_xdp")) return args;
     if (!o.xdp_object.empty()) args += ",xdp_prog=" + o.xdp_object;
@@ -63,7 +63,7 @@ std::expected<std::unique_ptr<FramePool>, std::string> FramePool::create(uint32_
 FramePool::~FramePool() { rte_mempool_free(pool_); }
 uint32_t FramePool::available() const { return rte_mempool_avail_count(pool_); }
 
-std::expected<std::unique_ptr<Port>, std::string> Port::open(const PortOptions& options,
+std::expected<std::unique_ptr<Port>, std::string> Port::open(const DeviceOptions& options,
                                                              FramePool& pool) {
     std::unique_ptr<Port> port(new Port());
     port->name_ = options.name;
@@ -82,7 +82,7 @@ std::expected<std::unique_ptr<Port>, std::string> Port::open(const PortOptions& 
     return port;
 }
 
-std::expected<void, std::string> Port::probe(const PortOptions& options) {
+std::expected<void, std::string> Port::probe(const DeviceOptions& options) {
     devargs_ = complete_devargs(options);
     std::string device(device_name(devargs_));
     if (rte_eth_dev_get_port_by_name(device.c_str(), &id_) == 0) return {};
@@ -100,7 +100,7 @@ std::expected<void, std::string> Port::probe(const PortOptions& options) {
     return {};
 }
 
-std::expected<void, std::string> Port::configure(const PortOptions& options, FramePool&) {
+std::expected<void, std::string> Port::configure(const DeviceOptions& options, FramePool&) {
     rte_eth_dev_info info;
     if (int e = rte_eth_dev_info_get(id_, &info); e != 0)
         return std::unexpected(error(options, "no information", e));
@@ -138,7 +138,8 @@ std::expected<void, std::string> Port::configure(const PortOptions& options, Fra
     return {};
 }
 
-std::expected<void, std::string> Port::set_up_queues(const PortOptions& options, FramePool& pool) {
+std::expected<void, std::string> Port::set_up_queues(const DeviceOptions& options,
+                                                     FramePool& pool) {
     uint16_t rx = options.descriptors, tx = options.descriptors;
     rte_eth_dev_adjust_nb_rx_tx_desc(id_, &rx, &tx);
     int socket = std::max(0, rte_eth_dev_socket_id(id_));
@@ -161,7 +162,7 @@ std::expected<void, std::string> Port::set_up_queues(const PortOptions& options,
 
 // Entry i of the device's indirection table leads to the queue of the worker that owns hash i (see
 // rss.h). A device that refuses is treated as one that cannot.
-void Port::spread(const PortOptions& options) {
+void Port::spread(const DeviceOptions& options) {
     rte_eth_dev_info info;
     if (!spreads_ || rte_eth_dev_info_get(id_, &info) != 0) return;
     std::vector<rte_eth_rss_reta_entry64> table((info.reta_size + 63) / 64);

@@ -44,7 +44,7 @@ private:
     rte_mempool* pool_;
 };
 
-struct PortOptions {
+struct DeviceOptions {
     std::string name;          // what logs and metrics call it: "front"
     std::string device{};      // DPDK devargs
     std::string xdp_object{};  // net_af_xdp: path of the steering program, see dataplane/steer
@@ -63,7 +63,7 @@ struct PortStats {
 
 class Port {
 public:
-    static std::expected<std::unique_ptr<Port>, std::string> open(const PortOptions& options,
+    static std::expected<std::unique_ptr<Port>, std::string> open(const DeviceOptions& options,
                                                                   FramePool& pool);
     ~Port();
     Port(const Port&) = delete;
@@ -107,10 +107,10 @@ private:
     };
 
     Port() = default;
-    std::expected<void, std::string> probe(const PortOptions& options);
-    std::expected<void, std::string> configure(const PortOptions& options, FramePool& pool);
-    std::expected<void, std::string> set_up_queues(const PortOptions& options, FramePool& pool);
-    void spread(const PortOptions& options);
+    std::expected<void, std::string> probe(const DeviceOptions& options);
+    std::expected<void, std::string> configure(const DeviceOptions& options, FramePool& pool);
+    std::expected<void, std::string> set_up_queues(const DeviceOptions& options, FramePool& pool);
+    void spread(const DeviceOptions& options);
     unsigned send(unsigned queue, std::span<rte_mbuf*> frames);
 
     std::string name_;

@@ -1,9 +1,10 @@
 // port_reflect: poll loops on real devices with a Reflector behind them. Used by tests/system and
 // for measuring what the loop itself costs.
 //
-//   port_reflect [--huge] [--workers N] [--spin] [--tick MS] [--xdp OBJECT] [--frames N] DEVICE
-//   [DEVICE]
+//   port_reflect [--huge] [--workers N] [--spin] [--tick MS] [--take ADDRESS]... [--frames N]
+//   DEVICE [DEVICE]
 //
+// With --take, AF_XDP devices get our steering program and only frames for those addresses.
 // The first device is front, the second back. Prints "ready", runs until SIGTERM or SIGINT, then
 // prints counters, one "name value" a line.
 #include <fmt/format.h>
@@ -18,16 +19,18 @@
 #include "dataplane/port/eal.h"
 #include "dataplane/port/poll_loop.h"
 #include "dataplane/port/reflector.h"
+#include "dataplane/steer/steer.h"
 
 namespace holdfast {
 namespace {
 
 struct Settings {
     EalOptions eal;
-    PortOptions port;
+    DeviceOptions port;
     Idle idle = Idle::sleep;
     int tick_ms = 0;
     uint32_t frames = 16384;
+    std::vector<IpAddress> take;  // net_af_xdp: what is ours; nothing: everything
     std::vector<std::string> devices;
 };
 
@@ -41,7 +44,7 @@ Settings parse(int argc, char** argv) {
     Settings s;
     static const option options[] = {{"huge", 0, nullptr, 'h'}, {"workers", 1, nullptr, 'w'},
                                      {"spin", 0, nullptr, 's'}, {"tick", 1, nullptr, 't'},
-                                     {"xdp", 1, nullptr, 'x'},  {"frames", 1, nullptr, 'f'},
+                                     {"take", 1, nullptr, 'a'}, {"frames", 1, nullptr, 'f'},
                                      {"log", 1, nullptr, 'l'},  {nullptr, 0, nullptr, 0}};
     int c;
     while ((c = getopt_long(argc, argv, "", options, nullptr)) != -1) switch (c) {
@@ -57,8 +60,8 @@ Settings parse(int argc, char** argv) {
             case 't':
                 s.tick_ms = atoi(optarg);
                 break;
-            case 'x':
-                s.port.xdp_object = optarg;
+            case 'a':
+                s.take.push_back(parse_ip(optarg).value());
                 break;
             case 'f':
                 s.frames = static_cast<uint32_t>(atoi(optarg));
@@ -96,6 +99,27 @@ void print_counters(const std::vector<Worker>& workers,
     }
 }
 
+std::unique_ptr<Port> open(const Settings& s, DeviceOptions options, FramePool& pool,
+                           std::vector<std::unique_ptr<Steer>>& steers) {
+    auto interface = af_xdp_interface(options.device);
+    auto program = SteerProgram::create();
+    if (!program) fail(program);
+    if (interface && !s.take.empty()) {
+        if (auto e = detach_leftover(*interface); !e) fail(e);
+        options.xdp_object = program->path();
+    }
+    auto port = Port::open(options, pool);
+    if (!port) fail(port);
+    if (!options.xdp_object.empty()) {
+        auto steer = Steer::find(*interface);
+        if (!steer) fail(steer);
+        for (const IpAddress& a : s.take)
+            if (auto e = (*steer)->take(a); !e) fail(e);
+        steers.push_back(std::move(*steer));
+    }
+    return std::move(*port);
+}
+
 int run(Settings s) {
     sigset_t signals;
     sigemptyset(&signals);
@@ -108,12 +132,11 @@ int run(Settings s) {
     auto pool = FramePool::create(s.frames);
     if (!pool) fail(pool);
     std::vector<std::unique_ptr<Port>> ports;
+    std::vector<std::unique_ptr<Steer>> steers;
     for (const std::string& device : s.devices) {
         s.port.name = ports.empty() ? "front" : "back";
         s.port.device = device;
-        auto port = Port::open(s.port, **pool);
-        if (!port) fail(port);
-        ports.push_back(std::move(*port));
+        ports.push_back(open(s, s.port, **pool, steers));
     }
     SystemClock clock;
     std::vector<Worker> workers(s.eal.workers);
@@ -138,6 +161,9 @@ int run(Settings s) {
     for (Worker& k : workers) k.loop->stop();
     for (unsigned w = 0; w < workers.size(); ++w) (*eal)->join(w);
     print_counters(workers, ports);
+    for (const auto& steer : steers)
+        for (const auto& c : kSteerCounters)
+            fmt::print("steer.{} {}\n", c.name, steer->counters().*c.member);
     return 0;
 }
 
