@@ -19,10 +19,18 @@
 
 namespace holdfast {
 
+// Keeps promised epochs beyond the life of the process (see MembershipOutput::remember).
+class EpochMemory {
+public:
+    virtual ~EpochMemory() = default;
+    virtual void remember(GroupId group, Epoch epoch) = 0;
+};
+
 struct ReplicatorOptions {
     RingOptions ring;
     MembershipOptions membership;
     StoreOptions store;
+    EpochMemory* memory = nullptr;  // none: a restart forgets, which only tests may
     NodeSet repositories;
     uint32_t gate_packets = 2048;
     uint32_t resync_batch = 256;  // sessions published again per millisecond
@@ -131,6 +139,9 @@ private:
         ring_.send(to, message, now);
     }
     void heartbeat_now(Instant now) override { ring_.heartbeat(true, now); }
+    void remember(GroupId group, Epoch epoch) override {
+        if (options_.memory) options_.memory->remember(group, epoch);
+    }
     void on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant now) override;
     void on_lost(GroupId group, Instant now) override;
     void on_view(NodeSet members, Instant now) override;

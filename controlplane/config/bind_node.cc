@@ -110,14 +110,14 @@ namespace {
 
 void bind_transport(const Section& s, RingConfig& ring) {
     const std::string transport = s.text("transport");
-    ring.transport = transport == "dpdk"      ? RingTransport::dpdk
-                     : transport == "unicast" ? RingTransport::unicast
-                                              : RingTransport::multicast;
+    ring.transport = transport == "dpdk"      ? RingTransportKind::dpdk
+                     : transport == "unicast" ? RingTransportKind::unicast
+                                              : RingTransportKind::multicast;
     ring.interface = s.text("interface");
     ring.device = s.text("device");
-    if (ring.transport == RingTransport::dpdk && ring.device.empty() && !s.has("device"))
+    if (ring.transport == RingTransportKind::dpdk && ring.device.empty() && !s.has("device"))
         s.problems().error(s.mark(), "ring.transport \"dpdk\" needs ring.device");
-    if (ring.transport != RingTransport::dpdk && ring.interface.empty() && !s.has("interface"))
+    if (ring.transport != RingTransportKind::dpdk && ring.interface.empty() && !s.has("interface"))
         s.problems().error(s.mark(),
                            fmt::format("ring.transport \"{}\" needs ring.interface", transport));
     if (ring.interface.size() > 15)
@@ -135,7 +135,7 @@ void bind_multicast_group(const Section& s, Config& config) {
         return;
     }
     const auto& nodes = config.cluster.nodes;
-    if (config.ring.transport == RingTransport::unicast || nodes.empty()) return;
+    if (config.ring.transport == RingTransportKind::unicast || nodes.empty()) return;
     if (nodes[0].ring != IpAddress{} && nodes[0].ring.is_v4() != group->is_v4())
         s.problems().error(s.mark("group"), "ring.group must be of the ring addresses' family");
 }

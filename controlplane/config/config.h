@@ -40,10 +40,10 @@ struct ClusterConfig {
     std::vector<NodeEntry> nodes;                 // by id, ascending
 };
 
-enum class RingTransport : uint8_t { multicast, unicast, dpdk };
+enum class RingTransportKind : uint8_t { multicast, unicast, dpdk };
 
 struct RingConfig {
-    RingTransport transport = RingTransport::multicast;
+    RingTransportKind transport = RingTransportKind::multicast;
     std::string interface;  // kernel interface of the ring network (multicast, unicast)
     std::string device;     // DPDK device arguments (dpdk)
     IpAddress group;        // multicast group

@@ -23,10 +23,10 @@ std::expected<std::unique_ptr<EpochFile>, std::string> EpochFile::open(const std
     const ssize_t n = ::pread(fd, buffer.data(), buffer.size(), 0);
     if (n == 0) return file;
     if (n != static_cast<ssize_t>(kSize))
-        return std::unexpected(
-            fmt::format("{} is not a file of epochs ({} bytes, expected {}); if this node may forget "
-                        "which holders it voted away, remove it",
-                        path, n, kSize));
+        return std::unexpected(fmt::format(
+            "{} is not a file of epochs ({} bytes, expected {}); if this node may forget "
+            "which holders it voted away, remove it",
+            path, n, kSize));
     ByteReader r(Bytes(buffer).first(kSize));
     for (Epoch& e : file->epochs_) e.value = r.le<uint64_t>();
     return file;

@@ -1,8 +1,8 @@
 // Promised epochs on disk: <run_dir>/epochs-<worker>, so that a restarted process keeps its word.
 //
-// One write of 128 bytes per adoption, from the worker's thread; it goes to the page cache, which survives the
-// process, and with run_dir on a disk the machine too once the kernel has written it back. A file that cannot be
-// read or is of another size is an error at start, never guessed at.
+// One write of 128 bytes per adoption, from the worker's thread; it goes to the page cache, which
+// survives the process, and with run_dir on a disk the machine too once the kernel has written it
+// back. A file that cannot be read or is of another size is an error at start, never guessed at.
 #pragma once
 
 #include <array>

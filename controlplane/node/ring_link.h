@@ -1,5 +1,5 @@
-// Joins a worker and its ring transport for the poll loop: datagrams in, and what the worker batched out at the
-// end of each poll.
+// Joins a worker and its ring transport for the poll loop: datagrams in, and what the worker
+// batched out at the end of each poll.
 #pragma once
 
 #include "dataplane/frame.h"
@@ -10,12 +10,15 @@ namespace holdfast {
 
 class RingLink final : public PollTarget, public RingSource, DatagramSink {
 public:
-    RingLink(PollTarget& worker, RingTransport& transport) : worker_(worker), transport_(transport) {}
+    RingLink(PollTarget& worker, RingTransport& transport)
+        : worker_(worker), transport_(transport) {}
 
     void on_burst(std::span<Frame> frames, std::span<Disposition> out, Instant now) override {
         worker_.on_burst(frames, out, now);
     }
-    void on_ring_datagram(Bytes datagram, Instant now) override { worker_.on_ring_datagram(datagram, now); }
+    void on_ring_datagram(Bytes datagram, Instant now) override {
+        worker_.on_ring_datagram(datagram, now);
+    }
     void on_burst_end(Instant now) override {
         worker_.on_burst_end(now);
         transport_.flush();
@@ -38,7 +41,9 @@ public:
     int doorbell() const override { return transport_.fd(); }
 
 private:
-    void on_datagram(Bytes datagram, Instant now) override { worker_.on_ring_datagram(datagram, now); }
+    void on_datagram(Bytes datagram, Instant now) override {
+        worker_.on_ring_datagram(datagram, now);
+    }
 
     PollTarget& worker_;
     RingTransport& transport_;

@@ -17,7 +17,8 @@ holdfast::PortOptions data_port(const PortConfig& config, const Port& port) {
     options.mac = port.mac();
     options.vlan = config.vlan;
     for (const IpAddress& a : config.addresses) (a.is_v4() ? options.own_v4 : options.own_v6) = a;
-    for (const IpAddress& a : config.gateways) (a.is_v4() ? options.gateway_v4 : options.gateway_v6) = a;
+    for (const IpAddress& a : config.gateways)
+        (a.is_v4() ? options.gateway_v4 : options.gateway_v6) = a;
     return options;
 }
 
@@ -34,7 +35,8 @@ MembershipOptions membership_options(const Config& config, Incarnation incarnati
     return options;
 }
 
-// A standby keeps up to four kinds of fragment of each session of its peers; about 96 bytes each with its key.
+// A standby keeps up to four kinds of fragment of each session of its peers; about 96 bytes each
+// with its key.
 StoreOptions store_options(const Config& config, uint64_t seed) {
     StoreOptions options;
     options.entries = config.worker.sessions * 4;
@@ -45,15 +47,15 @@ StoreOptions store_options(const Config& config, uint64_t seed) {
 
 }  // namespace
 
-std::expected<std::unique_ptr<WorkerUnit>, std::string> WorkerUnit::create(const Config& config, uint8_t index,
-                                                                           Incarnation incarnation,
-                                                                           const SharedPorts& shared) {
+std::expected<std::unique_ptr<WorkerUnit>, std::string> WorkerUnit::create(
+    const Config& config, uint8_t index, Incarnation incarnation, const SharedPorts& shared) {
     std::unique_ptr<WorkerUnit> unit(new WorkerUnit(index, shared));
     auto epochs = EpochFile::open(fmt::format("{}/epochs-{}", config.run_dir, index));
     if (!epochs) return std::unexpected(epochs.error());
     unit->epochs_ = std::move(*epochs);
     if (auto opened = unit->open_transport(config); !opened) return std::unexpected(opened.error());
-    if (auto made = unit->make_worker(config, incarnation); !made) return std::unexpected(made.error());
+    if (auto made = unit->make_worker(config, incarnation); !made)
+        return std::unexpected(made.error());
     return unit;
 }
 
@@ -62,7 +64,8 @@ std::expected<void, std::string> WorkerUnit::open_transport(const Config& config
     options.interface = config.ring.interface;
     options.port = static_cast<uint16_t>(config.ring.port + index_);
     options.mtu = config.ring.mtu;
-    if (config.ring.transport == RingTransportKind::multicast) options.group = to_string(config.ring.group);
+    if (config.ring.transport == RingTransportKind::multicast)
+        options.group = to_string(config.ring.group);
     for (const NodeEntry& n : config.cluster.nodes) {
         if (n.id == config.self) {
             options.local = to_string(n.ring);
@@ -82,7 +85,8 @@ std::expected<void, std::string> WorkerUnit::open_transport(const Config& config
     return {};
 }
 
-std::expected<void, std::string> WorkerUnit::make_worker(const Config& config, Incarnation incarnation) {
+std::expected<void, std::string> WorkerUnit::make_worker(const Config& config,
+                                                         Incarnation incarnation) {
     const uint64_t seed = random_seed();
     WorkerOptions options;
     ForwardOptions& f = options.forward;

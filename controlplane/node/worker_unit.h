@@ -1,4 +1,5 @@
-// All that belongs to one worker of a running node: the machine, its ring transport, its way out and its loop.
+// All that belongs to one worker of a running node: the machine, its ring transport, its way out
+// and its loop.
 #pragma once
 
 #include <expected>
@@ -26,9 +27,8 @@ struct SharedPorts {
 
 class WorkerUnit {
 public:
-    static std::expected<std::unique_ptr<WorkerUnit>, std::string> create(const Config& config, uint8_t index,
-                                                                          Incarnation incarnation,
-                                                                          const SharedPorts& shared);
+    static std::expected<std::unique_ptr<WorkerUnit>, std::string> create(
+        const Config& config, uint8_t index, Incarnation incarnation, const SharedPorts& shared);
 
     uint8_t index() const { return index_; }
     Worker& worker() { return *worker_; }

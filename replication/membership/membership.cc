@@ -31,6 +31,7 @@ Membership::Membership(const MembershipOptions& options, MembershipOutput& outpu
         CHECK(g.id.value < kMaxGroups);
         groups_[g.id.value].configured = true;
         groups_[g.id.value].order = g.order;
+        groups_[g.id.value].epoch = options.remembered[g.id.value];
     }
 }
 
@@ -141,6 +142,8 @@ void Membership::lose(GroupId id, Instant now) {
 void Membership::record_own_view(Group& g) {
     g.claim.view_number = pending_.number;
     g.claim.members = pending_.members;
+    g.claim.base_number = base_.number;
+    g.claim.base_members = base_.members;
     for (NodeId m : pending_.members)
         g.claim.incarnations[m.value] = low(peers_[m.value].incarnation);
 }
@@ -169,6 +172,7 @@ void Membership::on_heartbeat(NodeId peer, Bytes bytes, Instant now) {
     if (body->view_number >= p.view.number) {
         p.view = {body->view_number, body->members};
         p.member_incarnation = body->incarnations;
+        p.base = {body->base_number, body->base_members};
     }
     p.leaving = body->leaving;
     for (unsigned g = 0; g < kMaxGroups; ++g)
@@ -181,9 +185,10 @@ void Membership::learn_claim(GroupId id, NodeId peer, const GroupClaim& claim, I
     learn_epoch(id, claim.epoch, now);
     if (!claim.holder || claim.epoch < g.claim.epoch || claim.epoch.value == 0 || g.held) return;
     const Peer& p = peers_[peer.value];
-    if (claim.epoch > g.claim.epoch || p.view.number > g.claim.view_number)
+    if (claim.epoch > g.claim.epoch || p.view.number >= g.claim.view_number)
         g.claim = {claim.epoch,   peer,           p.incarnation,
-                   p.view.number, p.view.members, p.member_incarnation};
+                   p.view.number, p.view.members, p.member_incarnation,
+                   p.base.number, p.base.members};
     g.heard_holder = now;
 }
 
@@ -193,6 +198,8 @@ size_t Membership::heartbeat_body(MutableBytes to) {
     body.view_number = pending_.number;
     body.members = pending_.members;
     for (NodeId m : pending_.members) body.incarnations[m.value] = low(peers_[m.value].incarnation);
+    body.base_number = base_.number;
+    body.base_members = base_.members;
     body.leaving = leaving_;
     for (unsigned i = 0; i < kMaxGroups; ++i) {
         const Group& g = groups_[i];
@@ -218,13 +225,10 @@ void Membership::set_synced(NodeId peer, bool synced, Instant now) {
 
 bool Membership::may_shrink(NodeSet to) const {
     if (!holds_any()) return true;  // nothing can be adopted from a node that holds nothing
-    for (const View* base : {&active_, &pending_}) {
-        const NodeSet stay = to & base->members;
-        if (stay == base->members) continue;
-        if (options_.solo) continue;
-        if (stay.size() < tolerated(base->members.size(), options_.copies) + 1) return false;
-    }
-    return true;
+    const NodeSet base = base_.members;
+    const NodeSet stay = to & base;
+    if (stay == base || options_.solo) return true;
+    return stay.size() > tolerated(base.size(), options_.copies);
 }
 
 void Membership::reconsider_view(Instant now) {
@@ -251,7 +255,7 @@ void Membership::activate_if_confirmed(Instant now) {
     if (pending_.number == active_.number) return;
     for (NodeId m : pending_.members)
         if (peers_[m.value].knows_view < pending_.number) return;
-    active_ = pending_;
+    active_ = base_ = pending_;
     ++counters_.views;
     output_.on_view(active_.members, now);
 }
@@ -342,6 +346,7 @@ void Membership::begin(GroupId id, Attempt attempt, Instant now) {
     g.votes = NodeSet::of(options_.self);
     if (attempt == Attempt::voting) {
         g.epoch = g.wanted;
+        output_.remember(id, g.epoch);
         ++counters_.adoptions_tried;
     }
     ask(id, now);
@@ -367,7 +372,8 @@ VoteAnswer Membership::judge(NodeId from, const Adopt& adopt, Instant now) const
     const Group& g = groups_[adopt.group.value];
     // Equal is this candidate's own, asked again: no other can have it.
     if (adopt.epoch < g.epoch) return VoteAnswer::older_epoch;
-    // A life before this one may have voted: such a round is over, or heard of, by the end of this time.
+    // A life before this one may have voted: such a round is over, or heard of, by the end of this
+    // time.
     if (now - started_ < options_.detection()) return VoteAnswer::listening;
     if (g.claim.epoch > adopt.claim_epoch) return VoteAnswer::newer_claim;
     if (!vacant(adopt.group, now, silence_bound())) return VoteAnswer::holder_alive;
@@ -383,6 +389,7 @@ void Membership::on_adopt(NodeId from, const Adopt& adopt, Instant now) {
     if (vote.answer == VoteAnswer::yes && !adopt.probe) {
         g.attempt = Attempt::none;
         g.epoch = adopt.epoch;
+        output_.remember(adopt.group, g.epoch);
         g.next_try = now + options_.detection();
         ++counters_.votes_given;
     }
@@ -395,8 +402,8 @@ void Membership::on_vote(NodeId from, const Vote& vote, Instant now) {
     Group& g = groups_[vote.group.value];
     if (g.held) return;
     const bool newer_claim = vote.claim.epoch > g.claim.epoch;
-    if (newer_claim ||
-        (vote.claim.epoch == g.claim.epoch && vote.claim.view_number > g.claim.view_number)) {
+    const auto views = [](const LastClaim& c) { return std::pair(c.view_number, c.base_number); };
+    if (newer_claim || (vote.claim.epoch == g.claim.epoch && views(vote.claim) > views(g.claim))) {
         g.claim = vote.claim;
         if (newer_claim)
             g.attempt = Attempt::none;  // what was asked rested on an old holder: think again
@@ -409,6 +416,12 @@ void Membership::on_vote(NodeId from, const Vote& vote, Instant now) {
     count_votes(vote.group, now);
 }
 
+// A member that restarted and votes is bound like any other, and what it kept is gone like a dead
+// one's.
+bool Membership::enough(NodeSet members, NodeSet votes) const {
+    return members.without(votes).size() <= tolerated(members.size(), options_.copies);
+}
+
 bool Membership::quorum(const Group& g, Instant now) const {
     const NodeSet members = g.claim.members;
     if (g.claim.epoch.value == 0 || all_restarted(g.claim)) {
@@ -416,10 +429,14 @@ bool Membership::quorum(const Group& g, Instant now) const {
         return options_.solo && g.votes.contains(alive_nodes(now) | NodeSet::of(options_.self));
     }
     if (!may_adopt_from(g.claim, options_.self)) return false;
-    // A member that restarted and votes is bound like any other, and what it kept is gone like a dead one's.
-    if (members.without(g.votes).size() > tolerated(members.size(), options_.copies)) return false;
+    if (!enough(members, g.votes)) return false;
+    NodeSet asked = members;
+    if (g.claim.base_number != 0 && g.claim.base_number != g.claim.view_number) {
+        if (!enough(g.claim.base_members, g.votes)) return false;
+        asked = asked | g.claim.base_members;
+    }
     // Who is alive is waited for: it may know of a newer view, and what it holds is wanted at once.
-    return (members.without(g.votes) & alive_nodes(now)).empty();
+    return (asked.without(g.votes) & alive_nodes(now)).empty();
 }
 
 void Membership::count_votes(GroupId id, Instant now) {
@@ -439,13 +456,14 @@ void Membership::acquire(GroupId id, Instant now) {
         for (NodeId n : g.votes)
             if (n != options_.self && peers_[n.value].synced && alive(n, now)) members.add(n);
         pending_ = {pending_.number + 1, members};
+        base_ = pending_;
         active_ = {};
     }
     for (NodeId n : options_.nodes) peers_[n.value].confirmed = kNever;
     g.attempt = Attempt::none;
     g.held = true;
     g.swept = false;
-    g.claim = {g.epoch, options_.self, options_.incarnation, 0, {}, {}};
+    g.claim = {g.epoch, options_.self, options_.incarnation, 0, {}, {}, 0, {}};
     g.vacant_since = Instant::max();
     ++counters_.adoptions;
     output_.on_acquired(id, g.epoch, previous, now);

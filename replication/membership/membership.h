@@ -35,6 +35,7 @@ struct MembershipOptions {
     unsigned misses = 5;
     bool solo = false;  // a holder without standbys goes on alone
     std::vector<GroupOrder> groups;
+    std::array<Epoch, kMaxGroups> remembered{};  // what remember() was told in earlier lives
 
     Duration detection() const { return heartbeat * misses; }
 };
@@ -66,6 +67,9 @@ public:
     virtual void broadcast_membership(Bytes message, Instant now) = 0;
     virtual void send_membership(NodeId to, Bytes message, Instant now) = 0;
     virtual void heartbeat_now(Instant now) = 0;
+    // Must outlive this process: a vote is a promise, and a holder that we voted away must not find
+    // us having forgotten it after a restart. Called before the promise is made, once an adoption.
+    virtual void remember(GroupId group, Epoch epoch) = 0;
     // This node holds the group under `epoch`; nothing may leave before may_transmit().
     virtual void on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant now) = 0;
     // Another node does, or may: everything about the group's sessions must be dropped silently.
@@ -135,7 +139,7 @@ private:
         Incarnation incarnation;
         Instant heard{INT64_MIN};
         Instant confirmed{INT64_MIN};  // sent by us then, heard by it, under our epochs
-        View view;                     // of its ring, the highest it announced
+        View view, base;               // of its ring: the newest it announced, and what it changes
         std::array<uint32_t, kMaxNodes> member_incarnation{};
         uint64_t serial = 0;      // of its last heartbeat
         uint64_t knows_view = 0;  // of ours, under our incarnation
@@ -149,7 +153,7 @@ private:
         std::vector<NodeId> order;
         bool held = false;  // by this node
         bool swept = false;
-        Epoch epoch;            // highest seen or promised
+        Epoch epoch;      // highest seen or promised
         LastClaim claim;  // with the highest view of that holder that anybody told us
         Instant heard_holder{INT64_MIN};
         Instant vacant_since = Instant::max();
@@ -171,6 +175,7 @@ private:
     void begin(GroupId id, Attempt attempt, Instant now);
     void ask(GroupId id, Instant now);
     void count_votes(GroupId id, Instant now);
+    bool enough(NodeSet members, NodeSet votes) const;
     bool quorum(const Group& group, Instant now) const;
     void acquire(GroupId id, Instant now);
     void lose(GroupId id, Instant now);
@@ -188,7 +193,11 @@ private:
     MembershipOutput& output_;
     std::array<Peer, kMaxNodes> peers_;
     std::array<Group, kMaxGroups> groups_;
-    View active_, pending_;
+    View active_;   // counts for commit; number 0 after an adoption, until its first view is known
+                    // to all in it
+    View pending_;  // the newest announced; becomes active when all its members have said that they
+                    // know it
+    View base_;     // what an adopter may still rest on: the active view, or an adoption's first
     bool leaving_ = false;
     uint64_t serial_ = 0;
     Instant started_{};

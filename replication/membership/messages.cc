@@ -26,6 +26,8 @@ size_t emit(const HeartbeatBody& body, MutableBytes to) {
     w.le<uint64_t>(body.serial);
     w.le<uint64_t>(body.view_number);
     put_members(w, body.members, body.incarnations);
+    w.le<uint64_t>(body.base_number);
+    w.le<uint32_t>(body.base_members.bits());
     w.le<uint8_t>(body.leaving);
     uint16_t present = 0;
     for (unsigned g = 0; g < kMaxGroups; ++g)
@@ -45,6 +47,8 @@ std::optional<HeartbeatBody> parse_heartbeat_body(Bytes bytes) {
     body.serial = r.le<uint64_t>();
     body.view_number = r.le<uint64_t>();
     take_members(r, body.members, body.incarnations);
+    body.base_number = r.le<uint64_t>();
+    body.base_members = NodeSet(r.le<uint32_t>());
     const uint8_t leaving = r.le<uint8_t>();
     body.leaving = leaving == 1;
     const uint16_t present = r.le<uint16_t>();
@@ -116,6 +120,8 @@ size_t emit(const Vote& vote, MutableBytes to) {
     w.le<uint64_t>(vote.claim.incarnation.value);
     w.le<uint64_t>(vote.claim.view_number);
     put_members(w, vote.claim.members, vote.claim.incarnations);
+    w.le<uint64_t>(vote.claim.base_number);
+    w.le<uint32_t>(vote.claim.base_members.bits());
     return w.ok() ? w.used() : 0;
 }
 
@@ -133,6 +139,8 @@ std::optional<Vote> parse_vote(Bytes bytes) {
     vote.claim.incarnation.value = r.le<uint64_t>();
     vote.claim.view_number = r.le<uint64_t>();
     take_members(r, vote.claim.members, vote.claim.incarnations);
+    vote.claim.base_number = r.le<uint64_t>();
+    vote.claim.base_members = NodeSet(r.le<uint32_t>());
     if (!r.done() || probe > 1 || vote.group.value >= kMaxGroups) return std::nullopt;
     if (vote.claim.holder.value >= kMaxNodes) return std::nullopt;
     if (answer > static_cast<uint8_t>(VoteAnswer::listening)) return std::nullopt;

@@ -25,9 +25,11 @@ using MemberIncarnations = std::array<uint32_t, kMaxNodes>;  // low 32 bits; 0 w
 struct HeartbeatBody {
     uint64_t serial =
         0;  // grows with each heartbeat of an incarnation: an overtaken one says nothing
-    uint64_t view_number = 0;
+    uint64_t view_number = 0;  // the newest, which may still be waiting for its members' word
     NodeSet members;
     MemberIncarnations incarnations{};
+    uint64_t base_number = 0;  // the one that counts, or an adoption's first until one does
+    NodeSet base_members;
     bool leaving = false;
     std::array<GroupClaim, kMaxGroups> claims{};
 };
@@ -50,6 +52,8 @@ struct LastClaim {
     uint64_t view_number = 0;
     NodeSet members;
     MemberIncarnations incarnations{};
+    uint64_t base_number = 0;
+    NodeSet base_members;
     friend bool operator==(const LastClaim&, const LastClaim&) = default;
 };
 
@@ -66,7 +70,14 @@ struct Adopt {
 size_t emit(const Adopt& adopt, MutableBytes to);
 std::optional<Adopt> parse_adopt(Bytes bytes);
 
-enum class VoteAnswer : uint8_t { yes, older_epoch, holder_alive, not_a_member, newer_claim, listening };
+enum class VoteAnswer : uint8_t {
+    yes,
+    older_epoch,
+    holder_alive,
+    not_a_member,
+    newer_claim,
+    listening
+};
 struct Vote {
     GroupId group;
     Epoch epoch;  // asked for
