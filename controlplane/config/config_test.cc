@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <sstream>
 
 #include "controlplane/config/load.h"
 #include "controlplane/config/schema.h"
@@ -227,6 +228,15 @@ TEST(Config, WarningsDoNotRefuse) {
     const Loaded loaded = load(with("copies = 1", "copies = 2") + "[ring.loss]\npercent = 1.5\n");
     EXPECT_TRUE(loaded.config);
     EXPECT_EQ(loaded.report, golden("warnings", loaded.report));
+}
+
+TEST(Config, TheExampleInTheManualIsValid) {
+    std::ifstream file(CONFIG_SOURCE_DIR "/../../docs/operating/holdfast.toml");
+    std::stringstream text;
+    text << file.rdbuf();
+    const Loaded loaded = load(text.str());
+    EXPECT_TRUE(loaded.config);
+    EXPECT_EQ(loaded.report, "");
 }
 
 TEST(Config, HealthMayBeOff) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 
 #include "controlplane/api/fake_node_view.h"
 #include "controlplane/metrics/metrics_text.h"
@@ -32,6 +33,21 @@ TEST(MetricsText, ADuplicateFamilyIsLeftOut) {
     out.sample(uint64_t{2});
     EXPECT_EQ(out.text(),
               "# HELP holdfast_a_total A.\n# TYPE holdfast_a_total counter\nholdfast_a_total 1\n");
+}
+
+// An alert about a metric that does not exist never fires.
+TEST(Metrics, AlertsAskOnlyForWhatThereIs) {
+    std::ifstream file(RULES);
+    const std::string rules(std::istreambuf_iterator<char>(file), {});
+    const std::string text = metrics_text(example_node(), "0.1.0");
+    size_t found = 0;
+    for (size_t at = 0; (at = rules.find("holdfast_", at)) != std::string::npos; ++found) {
+        const size_t end = rules.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789", at);
+        const std::string name = rules.substr(at, end - at);
+        EXPECT_NE(text.find("# TYPE " + name + " "), std::string::npos) << name;
+        at = end;
+    }
+    EXPECT_GT(found, 5u);
 }
 
 bool has_line(const std::string& text, const std::string& line) {
