@@ -18,7 +18,8 @@ PollLoop::PollLoop(const PollLoopOptions& options, Clock& clock, Transmitter& ou
       out_(out),
       target_(target),
       side_of_port_(RTE_MAX_ETHPORTS, Side::front),
-      mailbox_([this] { sleeper_.wake(); }) {
+      mailbox_([this] { sleeper_.wake(); }),
+      sorter_(options.workers, options.rss_key, options.first_ring_port) {
     CHECK(options.worker < options.workers);
 }
 
@@ -84,7 +85,7 @@ unsigned PollLoop::receive(const Rx& rx, Instant now) {
     unsigned n = rx.port->receive(rx.queue, mbufs_);
     if (n == 0) return 0;
     counters_.rx_frames += n;
-    process(keep_own(rx, n, now), now);
+    process(filter(keep_usable(rx, n), now), now);
     return n;
 }
 
@@ -92,29 +93,39 @@ unsigned PollLoop::take_over(Instant now) {
     unsigned n = handover_->take(options_.worker, mbufs_);
     if (n == 0) return 0;
     counters_.taken_over += n;
-    process(n, now);
+    process(filter(n, now), now);
     return n;
 }
 
-// What is neither unusable nor another worker's nor the filter's, moved to the front.
-unsigned PollLoop::keep_own(const Rx&, unsigned count, Instant now) {
+// What is left of the burst, moved to the front: not what is unusable, nor another worker's.
+unsigned PollLoop::keep_usable(const Rx& rx, unsigned count) {
     unsigned kept = 0;
     for (unsigned i = 0; i < count; ++i) {
         rte_mbuf* m = mbufs_[i];
         if (!is_usable(m)) {
             ++counters_.rx_unusable;
             rte_pktmbuf_free(m);
-            continue;
+        } else if (handover_ == nullptr || is_own(rx, m)) {
+            mbufs_[kept++] = m;
         }
-        Frame frame{rte_pktmbuf_mtod(m, std::byte*), rte_pktmbuf_data_len(m),
-                    side_of_port_[m->port]};
-        if (filter_ != nullptr && filter_->take(frame, target_, now)) {
-            rte_pktmbuf_free(m);
-            continue;
-        }
-        mbufs_[kept++] = m;
     }
     return kept;
+}
+
+unsigned PollLoop::filter(unsigned count, Instant now) {
+    if (filter_ == nullptr) return count;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < count; ++i) {
+        if (filter_->take(frame_of(mbufs_[i]), target_, now))
+            rte_pktmbuf_free(mbufs_[i]);
+        else
+            mbufs_[kept++] = mbufs_[i];
+    }
+    return kept;
+}
+
+Frame PollLoop::frame_of(rte_mbuf* m) const {
+    return {rte_pktmbuf_mtod(m, std::byte*), rte_pktmbuf_data_len(m), side_of_port_[m->port]};
 }
 
 bool PollLoop::is_usable(rte_mbuf* m) {
@@ -128,9 +139,7 @@ bool PollLoop::is_usable(rte_mbuf* m) {
 void PollLoop::process(unsigned count, Instant now) {
     if (count == 0) return;
     for (unsigned i = 0; i < count; ++i) {
-        rte_mbuf* m = mbufs_[i];
-        frames_[i] = {rte_pktmbuf_mtod(m, std::byte*), rte_pktmbuf_data_len(m),
-                      side_of_port_[m->port]};
+        frames_[i] = frame_of(mbufs_[i]);
         decisions_[i] = Disposition::drop;
     }
     target_.on_burst({frames_.data(), count}, {decisions_.data(), count}, now);

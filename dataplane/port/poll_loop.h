@@ -13,6 +13,7 @@
 
 #include "dataplane/frame.h"
 #include "dataplane/port/clock.h"
+#include "dataplane/port/flow_sorter.h"
 #include "dataplane/port/handover.h"
 #include "dataplane/port/loop_counters.h"
 #include "dataplane/port/mailbox.h"
@@ -31,6 +32,9 @@ struct PollLoopOptions {
     Idle idle = Idle::sleep;
     // How long an idle worker polls on before it sleeps. A guess: what a wake-up costs.
     Duration spin_for = Duration::microseconds(5);
+    // How flows belong to workers, with a handover.
+    RssKey rss_key = kDefaultRssKey;
+    uint16_t first_ring_port = 0;  // of a ring on DPDK ports; 0: the ring does not come that way
 };
 
 // Frames that are not for the target: the ring's own, on a port that carries it.
@@ -51,6 +55,7 @@ public:
     void add_port(Side side, Port& port);
     void set_ring(RingSource& ring);
     void set_filter(FrameFilter& filter) { filter_ = &filter; }
+    // Several workers: what is not ours goes to its owner, and what is ours comes this way too.
     void set_handover(Handover& handover);
 
     void run();   // until stop()
@@ -70,7 +75,12 @@ private:
 
     unsigned receive(const Rx& rx, Instant now);
     unsigned take_over(Instant now);
-    unsigned keep_own(const Rx& rx, unsigned count, Instant now);
+    unsigned keep_usable(const Rx& rx, unsigned count);
+    unsigned filter(unsigned count, Instant now);
+    bool is_own(const Rx& rx, rte_mbuf* m);
+    unsigned owner_of(const Rx& rx, rte_mbuf* m);
+    void give(unsigned owner, rte_mbuf* m);
+    Frame frame_of(rte_mbuf* m) const;
     bool is_usable(rte_mbuf* m);
     void process(unsigned count, Instant now);
     void dispose(unsigned i);
@@ -93,6 +103,10 @@ private:
     Mailbox mailbox_;
     IdleBackoff backoff_;
     std::atomic<bool> stop_{false};
+
+    FlowSorter sorter_;
+    bool trust_hash_ = true;  // the device's hash has always been the one we compute
+    uint64_t hashes_seen_ = 0;
 
     bool all_ports_ring_ = true;  // every source has a descriptor to sleep on
     bool rang_ = false;           // the last sleep ended by one

@@ -12,11 +12,12 @@
 
 #include "dataplane/port/eal.h"
 #include "dataplane/port/reflector.h"
+#include "dataplane/wire/testing.h"
 
 namespace holdfast {
 namespace {
 
-class Environment : public testing::Environment {
+class Environment : public ::testing::Environment {
 public:
     void SetUp() override {
         auto started = Eal::start({.program = "port_tests", .workers = 2, .memory_mb = 64});
@@ -35,7 +36,7 @@ public:
 };
 std::unique_ptr<Eal> Environment::eal;
 std::unique_ptr<FramePool> Environment::pool;
-const auto* environment = testing::AddGlobalTestEnvironment(new Environment);
+const auto* environment = ::testing::AddGlobalTestEnvironment(new Environment);
 
 struct ManualClock final : Clock {
     Instant now() override {
@@ -52,8 +53,9 @@ struct Wire {
         in = rte_ring_create((std::string(name) + "_in").c_str(), 256, 0, 0);
         out = rte_ring_create((std::string(name) + "_out").c_str(), 256, 0, 0);
         id = rte_eth_from_rings(name, &in, 1, &out, 1, 0);
-        auto opened = Port::open({.name = name, .device = std::string("net_ring_") + name},
-                                 *Environment::pool);
+        auto opened =
+            Port::open({.name = name, .device = std::string("net_ring_") + name, .workers = 2},
+                       *Environment::pool);
         EXPECT_TRUE(opened) << opened.error();
         port = std::move(*opened);
     }
@@ -133,7 +135,7 @@ struct Script final : PollTarget {
     Duration think{};
 };
 
-class PollLoopTest : public testing::Test {
+class PollLoopTest : public ::testing::Test {
 protected:
     PollLoopTest()
         : before(Environment::pool->available()),
@@ -258,6 +260,76 @@ TEST_F(PollLoopTest, APortThatTakesNoMoreIsCountedAndNothingLeaks) {
     EXPECT_EQ(out.counters().tx_frames, 255u);  // what a ring of 256 holds
     EXPECT_EQ(out.counters().tx_unsent, 65u);
     EXPECT_EQ(rte_mempool_avail_count(Environment::pool->handle()), before - 255);
+}
+
+// Two workers, one queue: what worker 0 reads finds its owner.
+class TwoWorkersTest : public PollLoopTest {
+protected:
+    TwoWorkersTest()
+        : handover(2, 64),
+          out1(1, *Environment::pool, clock, kBound),
+          target1(out1),
+          first({.worker = 0, .workers = 2, .stall_bound = kBound}, clock, out, target),
+          second({.worker = 1, .workers = 2, .stall_bound = kBound}, clock, out1, target1) {
+        out1.attach(Side::back, *back.port);
+        for (PollLoop* l : {&first, &second}) {
+            l->add_port(Side::front, *front.port);
+            l->set_handover(handover);
+        }
+    }
+    Handover handover;
+    Transmitter out1;
+    Script target1;
+    PollLoop first, second;
+};
+
+std::string segment(uint16_t client_port) {
+    testing::Seg s{testing::endpoint("192.0.2.1:1"), testing::endpoint("198.51.100.1:80")};
+    s.from.port = client_port;
+    testing::Buffer b = testing::frame_of(s);
+    return {reinterpret_cast<char*>(b.data()), b.size()};
+}
+
+TEST_F(TwoWorkersTest, FlowsFindTheirOwner) {
+    FlowSorter sorter(2, kDefaultRssKey);
+    target1.decide = Disposition::transmit_back;
+    unsigned of_first = 0;
+    for (uint16_t p = 1000; p < 1020; ++p) {
+        std::string frame = segment(p);
+        of_first += sorter.owner_of(std::as_bytes(std::span(frame))) == 0;
+        front.push(frame);
+    }
+    first.poll();
+    second.poll();
+    EXPECT_EQ(target.seen.size(), of_first);
+    EXPECT_EQ(target1.seen.size(), 20 - of_first);
+    EXPECT_GT(of_first, 0u);
+    EXPECT_LT(of_first, 20u);
+    EXPECT_EQ(first.counters().handed_over, 20 - of_first);
+    EXPECT_EQ(second.counters().taken_over, 20 - of_first);
+    EXPECT_EQ(target1.sides, std::vector<Side>(20 - of_first, Side::front));
+    EXPECT_EQ(back.sent(), target1.seen[0]);  // a queue that both share
+}
+
+TEST_F(TwoWorkersTest, AFullQueueIsCountedAndNothingLeaks) {
+    uint32_t had = Environment::pool->available();
+    for (int round = 0; round < 10; ++round) {
+        for (uint16_t p = 1000; p < 1030; ++p) front.push(segment(p));
+        first.poll();
+    }
+    EXPECT_EQ(first.counters().handed_over, 63u);  // what a ring of 64 holds
+    EXPECT_GT(first.counters().handover_full, 0u);
+    EXPECT_EQ(Environment::pool->available(), had - 63);
+}
+
+TEST_F(TwoWorkersTest, NeighboursAreTaughtToAll) {
+    std::string reply(42, '\0');
+    reply[12] = 8, reply[13] = 6, reply[21] = 2, reply[31] = 1;
+    front.push(reply);
+    first.poll();
+    second.poll();
+    EXPECT_EQ(target.seen, std::vector{reply});
+    EXPECT_EQ(target1.seen, std::vector{reply});
 }
 
 TEST_F(PollLoopTest, CommandsRunInTheLoopAndStopEndsIt) {

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "dataplane/service/steering.h"
 #include "dataplane/wire/address.h"
 
 struct rte_mbuf;
@@ -52,7 +53,7 @@ struct DeviceOptions {
     uint16_t descriptors = 1024;
     uint16_t mtu = 1500;      // bytes of IP datagram; room for two VLAN tags is added
     bool promiscuous = true;  // virtual MACs need it where a device takes no further addresses
-    RssKey rss_key{};         // for devices that can spread frames over queues themselves
+    RssKey rss_key = kDefaultRssKey;  // for devices that can spread frames over queues themselves
 };
 
 // What the driver counts. The kernel's own drops are in `missed` where the driver tells.
