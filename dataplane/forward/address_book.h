@@ -28,8 +28,8 @@ public:
             for (const Pool& p : s.pools) owners_.push_back({p.address, s.group, true});
         }
         std::ranges::stable_sort(owners_, {}, &Owner::address);
-        const auto twins = std::ranges::unique(owners_, {}, &Owner::address);
-        owners_.erase(twins.begin(), twins.end());
+        const auto same = [](const Owner& a, const Owner& b) { return a.address == b.address; };
+        owners_.erase(std::unique(owners_.begin(), owners_.end(), same), owners_.end());
         std::ranges::stable_sort(listeners_, {}, &Listener::endpoint);
     }
 

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/check.h"
 #include "dataplane/frame.h"
 #include "dataplane/wire/ethernet.h"
 #include "dataplane/wire/ip.h"

@@ -1,10 +1,12 @@
 // Raw frames into a forwarder, a whole conversation in one input: whatever arrives, every frame
 // that leaves is well-formed, checksums are right, and the table stays consistent.
 //
-// Input: records of {control byte, length byte pair, bytes}. The control byte chooses the side,
-// whether checksums are mended first (else hardly anything would get past them), whether time
-// passes, and whether the forwarder's last output is answered with addresses swapped, which leads
-// into handshakes without the fuzzer having to guess ports.
+// Input: records of {control byte, length, bytes}. The control byte chooses the side, whether
+// checksums are mended first (else hardly anything would get past them), whether time passes, and
+// what the frame is: the bytes themselves, a client's SYN, the answer to what the forwarder last
+// sent out of that side, or an ICMP error about it. To made frames the bytes are TCP flags, steps
+// of sequence and acknowledgement, then patches {offset, exclusive-or}: whole connections need
+// little guessing.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -106,20 +108,23 @@ void mend(MutableBytes frame) {
 
 // Turns a frame that left into one that could come back: addresses and ports swapped, the
 // acknowledgement taken from the sequence number.
-void swap_ends(MutableBytes frame) {
+void swap_ends(MutableBytes frame, Bytes say) {
     const auto ethernet = parse_ethernet(frame);
     const MutableBytes body = frame.subspan(ethernet->size);
     const bool v4 = ethernet->type == kEtherTypeIpv4;
     const auto ip = v4 ? parse_ipv4(body) : parse_ipv6(body);
     if (!ip || ip->protocol != kProtocolTcp) return;
     const size_t at = v4 ? kIpv4SourceOffset : kIpv6SourceOffset, n = address_size(v4);
-    std::swap_ranges(body.begin() + at, body.begin() + at + n, body.begin() + at + n);
+    std::byte* p = body.data() + at;
+    std::swap_ranges(p, p + n, p + n);
     std::byte* tcp = body.data() + ip->header_size;
     std::swap_ranges(tcp, tcp + 2, tcp + 2);
     const auto segment = parse_tcp(body.subspan(ip->header_size, ip->payload_size));
-    if (!segment) return;
-    store_be(tcp + 4, segment->ack.value);
-    store_be(tcp + 8, segment->end().value);
+    if (!segment || say.size() < 3) return;
+    const auto step = [](std::byte b) { return uint32_t(int8_t(b)) * 64; };
+    store_be(tcp + 4, segment->ack.value + step(say[1]));
+    store_be(tcp + 8, segment->end().value + step(say[2]));
+    tcp[13] = say[0];
 }
 
 constexpr size_t kMaxFrame = 2048;
@@ -129,9 +134,10 @@ struct Run {
     Instant now{1'000'000'000};
     Forwarder f{options(), nothing, now};
     std::byte memory[kFrameHeadroom + kMaxFrame];
-    std::byte last[kMaxFrame];
-    uint32_t last_length = 0;
-    Side last_side = Side::front;
+    struct Last {
+        std::byte bytes[kMaxFrame];
+        uint32_t length = 0;
+    } last[2];  // by side it left from
 
     Run() {
         f.set_group(GroupId{0}, {true, Epoch{1}, false});
@@ -141,26 +147,75 @@ struct Run {
 
     void step(uint8_t control, Bytes bytes) {
         std::byte* data = memory + kFrameHeadroom;
-        uint32_t length = static_cast<uint32_t>(bytes.size());
-        Side side = control & 1 ? Side::back : Side::front;
-        if (control & 8 && last_length > 0) {  // answer, patched by the input's bytes
-            length = last_length;
-            side = last_side;
-            std::memcpy(data, last, length);
-            swap_ends({data, length});
-            const size_t tcp_flags = length < 60 ? 47 : 67;
-            if (!bytes.empty() && tcp_flags < length) data[tcp_flags] = bytes[0];
-        } else if (!bytes.empty()) {
-            std::memcpy(data, bytes.data(), bytes.size());
-        }
+        const Side side = control & 1 ? Side::back : Side::front;
+        const size_t length = make(control >> 3 & 7, side, {data, kMaxFrame}, bytes);
         if (control & 2) mend({data, length});
-        if (control & 4) now = now + Duration::milliseconds(500 * (control >> 4));
+        if (control & 4) now = now + Duration::milliseconds(500 << (control >> 6) * 4);
         while (f.next_deadline() <= now) f.on_deadline(now, nothing);
 
-        Frame frame{data, length, side};
+        Frame frame{data, static_cast<uint32_t>(length), side};
         f.prefetch({&frame, 1});
         const Step s = f.on_frame(frame, now, nothing);
         after(s, frame);
+    }
+
+    size_t make(int kind, Side side, MutableBytes to, Bytes bytes) {
+        const Last& about = last[side == Side::back];
+        size_t length = about.length;
+        if (kind < 2) {
+            if (!bytes.empty()) std::memcpy(to.data(), bytes.data(), bytes.size());
+            return bytes.size();
+        }
+        if (kind < 4) {
+            length = client_syn(kind == 2, to);
+        } else if (length > 0 && kind < 6) {
+            std::memcpy(to.data(), about.bytes, length);
+            swap_ends(to.first(length), bytes);
+            bytes = bytes.subspan(std::min<size_t>(bytes.size(), 3));
+        } else if (length > 0) {
+            length = icmp_error({about.bytes, length}, to);
+        }
+        for (; bytes.size() >= 2; bytes = bytes.subspan(2))
+            if (static_cast<size_t>(bytes[0]) < length)
+                to[static_cast<size_t>(bytes[0])] ^= bytes[1];
+        return length;
+    }
+
+    static size_t icmp_error(Bytes about, MutableBytes to) {
+        const bool v4 = load_be<uint16_t>(about.data() + 12) == kEtherTypeIpv4;
+        const Bytes quote = about.subspan(14, std::min<size_t>(about.size() - 14, v4 ? 28 : 60));
+        IpHeader ip;
+        ip.v4 = v4;
+        ip.source = *parse_ip(v4 ? "203.0.113.254" : "2001:db8:9::fe");
+        ip.destination = load_address(quote.data() + (v4 ? 12 : 8), v4);
+        ip.protocol = v4 ? kProtocolIcmp : kProtocolIcmpv6;
+        ip.payload_size = static_cast<uint32_t>(8 + quote.size());
+        ByteWriter w(to);
+        emit_ethernet({{}, {{2, 0, 0, 0, 0, 7}}, 0, v4 ? kEtherTypeIpv4 : kEtherTypeIpv6}, w);
+        emit_ip(ip, w);
+        w.be<uint32_t>(v4 ? 0x03040000 : 0x02000000);
+        w.be<uint32_t>(1280);
+        w.put(quote);
+        return w.used();
+    }
+
+    static size_t client_syn(bool v4, MutableBytes to) {
+        IpHeader ip;
+        ip.v4 = v4;
+        ip.source = *parse_ip(v4 ? "203.0.113.7" : "2001:db8:9::7");
+        ip.destination = *parse_ip(v4 ? "192.0.2.80" : "2001:db8:1::80");
+        ip.protocol = kProtocolTcp;
+        ip.payload_size = 24;
+        TcpEmit tcp{ip.source, ip.destination, {}, {}, {}};
+        tcp.segment.source_port = 40000;
+        tcp.segment.destination_port = 80;
+        tcp.segment.flags = tcp_flag::syn;
+        tcp.options.mss = 1460;
+        ByteWriter w(to);
+        emit_ethernet({{}, {{2, 0, 0, 0, 0, 7}}, 0, v4 ? kEtherTypeIpv4 : kEtherTypeIpv6}, w);
+        emit_ip(ip, w);
+        emit_tcp(tcp, w);
+        return w.used();
     }
 
     void after(const Step& s, const Frame& frame) {
@@ -181,9 +236,9 @@ struct Run {
             std::byte rst[100];
             const size_t n = f.make_reset(*session, Direction::from_client, rst);
             if (n > 0) Nothing::check(Bytes(rst).first(n));
-            last_length = std::min<uint32_t>(frame.length, kMaxFrame);
-            std::memcpy(last, frame.data, last_length);
-            last_side = s.out;
+            Last& l = last[s.out == Side::back];
+            l.length = std::min<uint32_t>(frame.length, kMaxFrame);
+            std::memcpy(l.bytes, frame.data, l.length);
         }
         f.pop_dirty();
         require(f.sessions().size() <= 16 && f.sessions().embryonic() <= 4, "bounds");
