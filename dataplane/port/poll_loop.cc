@@ -85,7 +85,7 @@ unsigned PollLoop::receive(const Rx& rx, Instant now) {
     unsigned n = rx.port->receive(rx.queue, mbufs_);
     if (n == 0) return 0;
     counters_.rx_frames += n;
-    process(filter(keep_usable(rx, n), now), now);
+    process(filter(keep_usable(rx, n)), now);
     return n;
 }
 
@@ -93,7 +93,7 @@ unsigned PollLoop::take_over(Instant now) {
     unsigned n = handover_->take(options_.worker, mbufs_);
     if (n == 0) return 0;
     counters_.taken_over += n;
-    process(filter(n, now), now);
+    process(filter(n), now);
     return n;
 }
 
@@ -112,15 +112,11 @@ unsigned PollLoop::keep_usable(const Rx& rx, unsigned count) {
     return kept;
 }
 
-unsigned PollLoop::filter(unsigned count, Instant now) {
+unsigned PollLoop::filter(unsigned count) {
     if (filter_ == nullptr) return count;
     unsigned kept = 0;
-    for (unsigned i = 0; i < count; ++i) {
-        if (filter_->take(frame_of(mbufs_[i]), target_, now))
-            rte_pktmbuf_free(mbufs_[i]);
-        else
-            mbufs_[kept++] = mbufs_[i];
-    }
+    for (unsigned i = 0; i < count; ++i)
+        if (!filter_->take(frame_of(mbufs_[i]), mbufs_[i])) mbufs_[kept++] = mbufs_[i];
     return kept;
 }
 

@@ -41,8 +41,8 @@ struct PollLoopOptions {
 class FrameFilter {
 public:
     virtual ~FrameFilter() = default;
-    // True when the frame was dealt with.
-    virtual bool take(const Frame& frame, PollTarget& target, Instant now) = 0;
+    // True when it keeps the frame, with its buffer.
+    virtual bool take(const Frame& frame, rte_mbuf* buffer) = 0;
 };
 
 class PollLoop {
@@ -76,7 +76,7 @@ private:
     unsigned receive(const Rx& rx, Instant now);
     unsigned take_over(Instant now);
     unsigned keep_usable(const Rx& rx, unsigned count);
-    unsigned filter(unsigned count, Instant now);
+    unsigned filter(unsigned count);
     bool is_own(const Rx& rx, rte_mbuf* m);
     unsigned owner_of(const Rx& rx, rte_mbuf* m);
     void give(unsigned owner, rte_mbuf* m);

@@ -26,32 +26,41 @@ void Transmitter::begin(Instant now) {
 }
 
 void Transmitter::transmit(Side side, Bytes frame) {
+    MutableBytes to = compose(side, frame.size());
+    if (!to.empty()) std::memcpy(to.data(), frame.data(), frame.size());
+}
+
+MutableBytes Transmitter::compose(Side side, size_t size) {
     rte_mbuf* m = rte_pktmbuf_alloc(pool_.handle());
     if (m == nullptr) {
         ++counters_.tx_no_buffer;
-        return;
+        return {};
     }
-    char* data = frame.size() <= rte_pktmbuf_tailroom(m)
-                     ? rte_pktmbuf_append(m, static_cast<uint16_t>(frame.size()))
+    char* data = size <= rte_pktmbuf_tailroom(m)
+                     ? rte_pktmbuf_append(m, static_cast<uint16_t>(size))
                      : nullptr;
     if (data == nullptr) {
         ++counters_.tx_oversize;
         rte_pktmbuf_free(m);
-        return;
+        return {};
     }
-    std::memcpy(data, frame.data(), frame.size());
-    forward(side, m);
+    if (!add(side, m)) return {};
+    return {reinterpret_cast<std::byte*>(data), size};
 }
 
-void Transmitter::forward(Side side, rte_mbuf* frame) {
+void Transmitter::forward(Side side, rte_mbuf* frame) { add(side, frame); }
+
+// A full batch is sent before the next frame is added, so that the last one may still be filled in.
+bool Transmitter::add(Side side, rte_mbuf* frame) {
     Batch* b = of_side_[static_cast<size_t>(side)];
     if (b == nullptr) {
         ++counters_.tx_no_port;
         rte_pktmbuf_free(frame);
-        return;
+        return false;
     }
-    b->frames[b->used++] = frame;
     if (b->used == kBatch) send(*b);
+    b->frames[b->used++] = frame;
+    return true;
 }
 
 void Transmitter::flush() {

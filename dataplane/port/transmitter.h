@@ -33,6 +33,8 @@ public:
     void begin(Instant now);
     void transmit(Side side, Bytes frame) override;  // copies
     void forward(Side side, rte_mbuf* frame);        // takes the buffer
+    // A frame of that size to be filled in before the next call; empty when there is no room.
+    MutableBytes compose(Side side, size_t size);
     void flush();
     // The gap that made this poll's frames be dropped; zero when there was none.
     Duration stalled() const { return stalled_; }
@@ -45,6 +47,7 @@ private:
         unsigned used = 0;
         std::array<rte_mbuf*, kBatch> frames;
     };
+    bool add(Side side, rte_mbuf* frame);
     void send(Batch& batch);
 
     unsigned worker_;
