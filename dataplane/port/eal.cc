@@ -79,6 +79,9 @@ std::expected<std::unique_ptr<Eal>, std::string> Eal::start(const EalOptions& op
         return std::unexpected(fmt::format("DPDK does not start ({}): {}", rte_strerror(rte_errno),
                                            eal->command_line_));
     eal->runtime_dir_ = rte_eal_get_runtime_dir();
+    // The EAL makes its runtime directory even when it puts nothing there, and never removes it.
+    // Now, so that a killed process leaves none either.
+    rmdir(eal->runtime_dir_.c_str());
     return eal;
 }
 
@@ -86,7 +89,7 @@ Eal::~Eal() {
     if (runtime_dir_.empty()) return;  // never started
     rte_eal_mp_wait_lcore();
     rte_eal_cleanup();
-    // The EAL makes its runtime directory even when it has nothing to put there, and leaves it.
+    // With telemetry there was a socket in it.
     rmdir(runtime_dir_.c_str());
 }
 

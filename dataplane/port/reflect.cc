@@ -139,6 +139,8 @@ int run(Settings s) {
         ports.push_back(open(s, s.port, **pool, steers));
     }
     SystemClock clock;
+    std::unique_ptr<Handover> handover;
+    if (s.eal.workers > 1) handover = std::make_unique<Handover>(s.eal.workers, 1024);
     std::vector<Worker> workers(s.eal.workers);
     for (unsigned w = 0; w < workers.size(); ++w) {
         Worker& k = workers[w];
@@ -152,6 +154,10 @@ int run(Settings s) {
             k.loop->add_port(side, *ports[i]);
             k.out->attach(side, *ports[i]);
         }
+        if (handover) k.loop->set_handover(*handover);
+    }
+    for (unsigned w = 0; w < workers.size(); ++w) {
+        Worker& k = workers[w];
         (*eal)->launch(w, [&k] { k.loop->run(); });
     }
     fmt::print("ready {}\n", (*eal)->command_line());

@@ -1,8 +1,9 @@
 // A stand-in for the packet worker, for tests and measurements of ports: sends every frame back
 // where it came from, addresses swapped, in place.
 //
-// Answers ARP requests, ICMP echo requests and UDP datagrams so that `ping` and a UDP client see a
-// live host behind any address; everything else goes back with its Ethernet addresses swapped.
+// Answers ARP requests, ICMP echo requests (IPv4) and UDP datagrams so that `ping` and a UDP client
+// see a live host behind any address; everything else goes back with its Ethernet addresses
+// swapped.
 #pragma once
 
 #include <algorithm>
@@ -54,6 +55,7 @@ private:
         if (type == 0x0806 && f.length >= 42) return answer_arp(p);
         std::swap_ranges(p, p + 6, p + 6);
         if (type == 0x0800 && f.length >= 34) answer_ipv4(p + 14, f.length - 14);
+        if (type == 0x86dd && f.length >= 62) answer_ipv6(p + 14);
         return true;
     }
     bool answer_arp(std::byte* p) const {
@@ -81,6 +83,11 @@ private:
             uint32_t sum = load_be<uint16_t>(l4 + 2) + 0x0800u;  // RFC 1624
             store_be(l4 + 2, static_cast<uint16_t>((sum & 0xffff) + (sum >> 16)));
         }
+    }
+
+    static void answer_ipv6(std::byte* ip) {
+        std::swap_ranges(ip + 8, ip + 24, ip + 24);
+        if (ip[6] == std::byte{17}) std::swap_ranges(ip + 40, ip + 42, ip + 42);
     }
 
     MacAddress own_;
