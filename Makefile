@@ -1,0 +1,53 @@
+# Thin over Meson, because people type `make`. Everything that needs namespaces runs as root.
+BUILD ?= build
+T ?= 60
+
+all: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	meson setup --werror $(BUILD)
+
+# Unit tests and lint, about a minute after the build.
+check:
+	tests/run --quick --build $(BUILD)
+
+lint:
+	python3 tests/lint/lint.py
+
+# The lab with real kernel clients and servers. One test: make system TEST=failover
+system: all
+	HOLDFAST_BUILD=$(BUILD) python3 tests/system/run.py $(TEST)
+
+# The promises, one line each, with figures.
+accept-forward: all
+	HOLDFAST_BUILD=$(BUILD) python3 tests/system/accept_forward.py
+
+demo:
+	deploy/demo
+
+bench: all
+	tests/bench/run --build $(BUILD)
+
+asan: build-asan/build.ninja
+	ninja -C build-asan
+	UBSAN_OPTIONS=print_stacktrace=1 meson test -C build-asan --print-errorlogs
+
+build-asan/build.ninja:
+	meson setup --werror -Db_sanitize=address,undefined -Db_lundef=false build-asan
+
+# Every fuzzer for T seconds.
+fuzz: build-fuzz/build.ninja
+	ninja -C build-fuzz
+	for f in build-fuzz/tests/fuzz/*_fuzz; do $$f -max_total_time=$(T) -max_len=4096 || exit 1; done
+
+build-fuzz/build.ninja:
+	meson setup -Dfuzz=true build-fuzz
+
+format:
+	git ls-files '*.cc' '*.h' | xargs clang-format -i
+
+clean:
+	rm -rf $(BUILD) build-asan build-fuzz
+
+.PHONY: all check lint system accept-forward demo bench asan fuzz format clean
