@@ -27,6 +27,7 @@ Worker::Worker(const WorkerOptions& options, Outlet& outlet, RingOutput& ring, I
       replicator_(options.replicator, ring, *this),
       takeover_(options_.forward.services, forwarder_, replicator_),
       parking_(options.parked_frames),
+      nudge_(options_.forward.services, forwarder_),
       next_progress_(now) {
     adoptions_.reserve(kMaxReports);
     replicator_.start(now);
@@ -75,6 +76,8 @@ Disposition Worker::pass(const Frame& frame, const Step& step, Instant now) {
         awaiting_first_[step.group.value] = false;
         if (AdoptionReport* r = running_report(step.group)) r->first_packet = now;
     }
+    if (nudge_.waiting()) [[unlikely]]
+        nudge_.on_pass(step, bytes_of(frame), outlet_);
     return step.out == Side::back ? Disposition::transmit_back : Disposition::transmit_front;
 }
 
@@ -203,6 +206,7 @@ void Worker::on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant no
 void Worker::on_lost(GroupId group, Instant now) {
     forwarder_.set_group(group, {.active = false, .epoch = replicator_.membership().epoch(group)});
     parking_.forget(group);
+    nudge_.forget(group);
     may_transmit_[group.value] = false;
     dropping_[group.value] = true;
     (void)now;
@@ -220,6 +224,7 @@ void Worker::on_fragment(NodeId from, const Fragment& fragment, Instant now) {
         return;
     }
     const auto restored = takeover_.take(fragment, now);
+    if (const SessionIndex index = takeover_.find(fragment.id.session)) nudge_.consider(index, now);
     if (!restored) return;
     if (report) ++report->sessions;
     resume_flows_of(*restored, now);
@@ -277,6 +282,7 @@ void Worker::on_burst_end(Instant now) { replicator_.on_burst_end(now); }
 Instant Worker::next_deadline() const {
     Instant next = earlier(forwarder_.next_deadline(), replicator_.next_deadline());
     if (forwarder_.dirty() > 0) next = earlier(next, next_progress_);
+    if (nudge_.queued()) next = earlier(next, next_nudge_);
     return next;
 }
 
@@ -285,11 +291,19 @@ void Worker::on_deadline(Instant now) {
     forwarder_.on_deadline(now, outlet_);
     for (uint8_t g = 0; g < kMaxGroups; ++g)
         if (dropping_[g]) dropping_[g] = !forwarder_.drop_group({g}, kDropBatch, now);
+    step_nudge(now);
     if (now >= next_progress_) {
         next_progress_ = now + options_.progress_interval;
         takeover_.publish_progress(options_.progress_batch, now);
     }
     replicator_.on_deadline(now);
+}
+
+void Worker::step_nudge(Instant now) {
+    if (!nudge_.waiting()) return;
+    nudge_.step(
+        now, options_.nudge_batch, [&](GroupId g) { return may_transmit_[g.value]; }, outlet_);
+    next_nudge_ = now + Duration::milliseconds(1);
 }
 
 void Worker::on_stall(Duration, Instant now) {

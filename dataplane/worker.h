@@ -15,6 +15,7 @@
 
 #include "dataplane/forward/forward.h"
 #include "dataplane/frame.h"
+#include "dataplane/takeover/nudge.h"
 #include "dataplane/takeover/parking.h"
 #include "dataplane/takeover/takeover.h"
 #include "replication/replicator.h"
@@ -25,9 +26,9 @@ struct WorkerOptions {
     ForwardOptions forward;
     ReplicatorOptions replicator;
     uint32_t parked_frames = 1024;
-    Duration progress_interval =
-        Duration::milliseconds(100);  // between segment fragments of a session
-    uint32_t progress_batch = 512;    // of them each interval
+    Duration progress_interval = Duration::milliseconds(100);  // between a session's segments
+    uint32_t progress_batch = 512;                             // of them each interval
+    uint32_t nudge_batch = 128;  // sessions probed each deadline after an adoption
 };
 
 struct WorkerCounters {
@@ -84,6 +85,7 @@ public:
     const Replicator& replicator() const { return replicator_; }
     const Takeover& takeover() const { return takeover_; }
     const ParkingLot& parking() const { return parking_; }
+    const Nudge& nudge() const { return nudge_; }
     const std::vector<AdoptionReport>& adoptions() const { return adoptions_; }
     const WorkerCounters& counters() const { return counters_; }
 
@@ -112,6 +114,7 @@ private:
     void refresh_groups(Instant now);
     AdoptionReport* running_report(GroupId group);
     void finish_dropping(Instant now);
+    void step_nudge(Instant now);
 
     WorkerOptions options_;
     Outlet& outlet_;
@@ -119,11 +122,12 @@ private:
     Replicator replicator_;
     Takeover takeover_;
     ParkingLot parking_;
+    Nudge nudge_;
     std::array<bool, kMaxGroups> may_transmit_{};  // as of this burst
     std::array<Instant, kMaxGroups> last_transmit_ok_{};
     std::array<bool, kMaxGroups> dropping_{};  // sessions of a lost group are still being dropped
     std::array<bool, kMaxGroups> awaiting_first_{};  // the first packet after an adoption
-    Instant next_progress_;
+    Instant next_progress_, next_nudge_{};
     std::vector<AdoptionReport> adoptions_;  // newest last, at most kMaxReports
     WorkerCounters counters_;
 };

@@ -26,13 +26,12 @@ struct GateCounters {
     uint64_t held = 0, released = 0, abandoned = 0, full = 0, wait_ns = 0, longest_wait_ns = 0;
 };
 inline constexpr CounterInfo<GateCounters> kGateCounters[] = {
-    {"gate_held", "Packets that had to wait for their state to be held elsewhere.",
-     &GateCounters::held},
-    {"gate_released", "Packets that left the gate.", &GateCounters::released},
-    {"gate_abandoned", "Packets forgotten because their group was lost.", &GateCounters::abandoned},
-    {"gate_full", "Times work was refused because the gate was full.", &GateCounters::full},
-    {"gate_wait_nanoseconds", "Time that released packets waited, summed.", &GateCounters::wait_ns},
-    {"gate_longest_wait_nanoseconds", "The longest that a released packet waited.",
+    {"held", "Packets that had to wait for their state to be held elsewhere.", &GateCounters::held},
+    {"released", "Packets that left the gate.", &GateCounters::released},
+    {"abandoned", "Packets forgotten because their group was lost.", &GateCounters::abandoned},
+    {"full", "Times work was refused because the gate was full.", &GateCounters::full},
+    {"wait_nanoseconds", "Time that released packets waited, summed.", &GateCounters::wait_ns},
+    {"longest_wait_nanoseconds", "The longest that a released packet waited.",
      &GateCounters::longest_wait_ns},
 };
 

@@ -22,16 +22,16 @@ struct SweepCounters {
              fragments_served = 0, pulls = 0, bad_messages = 0;
 };
 inline constexpr CounterInfo<SweepCounters> kSweepCounters[] = {
-    {"sweep_requests", "Requests for a stretch of a peer's fragments.", &SweepCounters::requests},
-    {"sweep_repeats", "Requests repeated because no answer came.", &SweepCounters::repeats},
-    {"sweep_answers", "Datagrams of fragments taken in.", &SweepCounters::answers},
-    {"sweep_out_of_line", "Datagrams of fragments that were not the next in line.",
+    {"requests", "Requests for a stretch of a peer's fragments.", &SweepCounters::requests},
+    {"repeats", "Requests repeated because no answer came.", &SweepCounters::repeats},
+    {"answers", "Datagrams of fragments taken in.", &SweepCounters::answers},
+    {"out_of_line", "Datagrams of fragments that were not the next in line.",
      &SweepCounters::out_of_line},
     {"fragments_pulled", "Fragments received from peers after adoptions.",
      &SweepCounters::fragments_pulled},
     {"fragments_served", "Fragments sent to adopting peers.", &SweepCounters::fragments_served},
     {"pulls", "Sessions asked for because a packet waits.", &SweepCounters::pulls},
-    {"sweep_bad_messages", "Sweep messages that made no sense.", &SweepCounters::bad_messages},
+    {"bad_messages", "Sweep messages that made no sense.", &SweepCounters::bad_messages},
 };
 
 class SweepOutput {

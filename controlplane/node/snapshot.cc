@@ -144,6 +144,7 @@ void fill_counters(WorkerUnit& unit, snapshot::Shard& shard) {
                            kSessionTableCounters);
     snapshot::add_counters(to, "takeover", w.takeover().counters(), kTakeoverCounters);
     snapshot::add_counters(to, "parking", w.parking().counters(), kParkingCounters);
+    snapshot::add_counters(to, "nudge", w.nudge().counters(), kNudgeCounters);
     snapshot::add_counters(to, "replication", r.counters(), kReplicatorCounters);
     snapshot::add_counters(to, "membership", r.membership().counters(), kMembershipCounters);
     snapshot::add_counters(to, "gate", r.gate().counters(), kGateCounters);

@@ -1,5 +1,7 @@
 #include "dataplane/takeover/capture.h"
 
+#include "dataplane/takeover/session_flags.h"
+
 namespace holdfast {
 namespace {
 
@@ -141,10 +143,12 @@ std::optional<Session> read_header(const Fragment& header, std::span<const Servi
     return s;
 }
 
-size_t write_segment(const Session& s, MutableBytes to) {
+size_t write_segment(const Session& s, uint16_t active, MutableBytes to) {
     ByteWriter w(to);
     w.le<uint8_t>(kFormat);
     w.le<uint8_t>(static_cast<uint8_t>(s.state));
+    w.le<uint8_t>(static_cast<uint8_t>((active & takeover_flag::kClientActive ? 1 : 0) |
+                                       (active & takeover_flag::kBackendActive ? 2 : 0)));
     put_progress(w, s.from_client);
     put_progress(w, s.from_backend);
     CHECK(w.ok());
@@ -155,10 +159,14 @@ bool read_segment(const Fragment& segment, Session& s) {
     ByteReader r(segment.value);
     if (r.le<uint8_t>() != kFormat) return false;
     const uint8_t state = r.le<uint8_t>();
+    const uint8_t active = r.le<uint8_t>();
     TcpSide client = s.from_client, backend = s.from_backend;
     take_progress(r, client);
     take_progress(r, backend);
-    if (!r.done() || state >= kTcpStates) return false;
+    if (!r.done() || state >= kTcpStates || active > 3) return false;
+    s.clear(takeover_flag::kClientActive | takeover_flag::kBackendActive);
+    if (active & 1) s.set(takeover_flag::kClientActive);
+    if (active & 2) s.set(takeover_flag::kBackendActive);
     s.from_client = client;
     s.from_backend = backend;
     return true;

@@ -36,8 +36,11 @@ size_t write_header(const Session& session, MutableBytes to);
 // A session as far as its header tells: the rest is as restored from nothing.
 std::optional<Session> read_header(const Fragment& header, std::span<const Service> services);
 
-size_t write_segment(const Session& session, MutableBytes to);
-// Moves the session's sequence numbers forward; false when the value makes no sense.
+// Says also which side's stream moves at present: takeover_flag::kClientActive and kBackendActive
+// of `active`.
+size_t write_segment(const Session& session, uint16_t active, MutableBytes to);
+// Moves the session's sequence numbers forward and sets those flags; false when the value makes no
+// sense.
 bool read_segment(const Fragment& segment, Session& session);
 
 size_t write_alias(const Session& session, MutableBytes to);

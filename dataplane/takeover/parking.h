@@ -22,9 +22,9 @@ struct ParkingCounters {
 };
 inline constexpr CounterInfo<ParkingCounters> kParkingCounters[] = {
     {"parked", "Packets that waited for their session's fragments.", &ParkingCounters::parked},
-    {"parked_resumed", "Waiting packets that went on.", &ParkingCounters::resumed},
-    {"parked_full", "Packets dropped because too many waited already.", &ParkingCounters::full},
-    {"parked_forgotten", "Waiting packets dropped because their group was lost.",
+    {"resumed", "Waiting packets that went on.", &ParkingCounters::resumed},
+    {"full", "Packets dropped because too many waited already.", &ParkingCounters::full},
+    {"forgotten", "Waiting packets dropped because their group was lost.",
      &ParkingCounters::forgotten},
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "dataplane/takeover/session_flags.h"
+
 namespace holdfast {
 namespace {
 
@@ -37,17 +39,42 @@ void Takeover::publish_header(SessionIndex index, Instant now) {
                         Bytes(buffer).first(size), now);
 }
 
+// Which sides have sent since the last segment fragment. Session::caller keeps the low halves of
+// both ends then.
+uint16_t Takeover::moved(const Session& s) const {
+    const bool client =
+        static_cast<uint16_t>(s.caller) != static_cast<uint16_t>(s.from_client.end.value);
+    const bool backend =
+        static_cast<uint16_t>(s.caller >> 16) != static_cast<uint16_t>(s.from_backend.end.value);
+    return static_cast<uint16_t>((client ? takeover_flag::kClientActive : 0) |
+                                 (backend ? takeover_flag::kBackendActive : 0));
+}
+
 Published Takeover::publish_segment(SessionIndex index, Instant now) {
     Session& s = *forwarder_.sessions().get(index);
+    const uint16_t active = moved(s);
+    s.caller = static_cast<uint16_t>(s.from_client.end.value) | s.from_backend.end.value << 16;
+    if (active != 0) moving_.push_back(index);
     ++s.segment_version;
     ++counters_.segments;
     std::array<std::byte, kMaxSegmentValue> buffer;
-    const size_t size = write_segment(s, buffer);
+    const size_t size = write_segment(s, active, buffer);
     return replicator_.publish(id_of(session_key(s), FragmentKind::segment), s.group,
                                s.segment_version, Bytes(buffer).first(size), now);
 }
 
+void Takeover::settle(Instant now) {
+    std::vector<SessionIndex> before;
+    before.swap(moving_);
+    for (const SessionIndex index : before) {
+        const Session* s = forwarder_.sessions().get(index);
+        if (!s || s->epoch != replicator_.membership().epoch(s->group)) continue;
+        if (moved(*s) == 0) publish_segment(index, now);
+    }
+}
+
 void Takeover::publish_progress(unsigned budget, Instant now) {
+    settle(now);
     while (budget-- > 0) {
         const auto index = forwarder_.pop_dirty();
         if (!index) return;

@@ -49,6 +49,8 @@ public:
 
     // Takes in a fragment of a group just acquired; the session when it was restored by this one.
     std::optional<SessionIndex> take(const Fragment& fragment, Instant now);
+    // The session that a fragment's key names, if it is here.
+    SessionIndex find(const SessionKey& key) const;
 
     const SessionAttributes* attributes(SessionIndex index) const;
     // False when they would not fit a fragment.
@@ -60,16 +62,19 @@ public:
 
 private:
     std::optional<SessionIndex> restore(const Fragment& header, Instant now);
-    SessionIndex find(const SessionKey& key) const;
     void apply_segment(SessionIndex index, const Fragment& segment);
     void apply_application(SessionIndex index, const Fragment& part);
     void publish_application(SessionIndex index, Instant now);
     Published publish_segment(SessionIndex index, Instant now);
+    uint16_t moved(const Session& session) const;
+    void settle(Instant now);
 
     std::span<const Service> services_;
     Forwarder& forwarder_;
     Replicator& replicator_;
     std::unordered_map<uint32_t, SessionAttributes> attributes_;  // by slot
+    // Sessions whose last fragment said that they move: once they do not, that is said too.
+    std::vector<SessionIndex> moving_;
     TakeoverCounters counters_;
 };
 

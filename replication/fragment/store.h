@@ -26,13 +26,12 @@ struct StoreCounters {
     uint64_t stored = 0, refreshed = 0, stale = 0, full = 0, erased = 0, dropped = 0;
 };
 inline constexpr CounterInfo<StoreCounters> kStoreCounters[] = {
-    {"store_stored", "Fragments stored or replaced by a newer version.", &StoreCounters::stored},
-    {"store_refreshed", "Fragments that were here already in that version.",
-     &StoreCounters::refreshed},
-    {"store_stale", "Fragments refused because a newer version is here.", &StoreCounters::stale},
-    {"store_full", "Fragments refused because the store is full.", &StoreCounters::full},
-    {"store_erased", "Fragments erased because their session ended.", &StoreCounters::erased},
-    {"store_dropped", "Fragments dropped because this node is no longer an owner.",
+    {"stored", "Fragments stored or replaced by a newer version.", &StoreCounters::stored},
+    {"refreshed", "Fragments that were here already in that version.", &StoreCounters::refreshed},
+    {"stale", "Fragments refused because a newer version is here.", &StoreCounters::stale},
+    {"full", "Fragments refused because the store is full.", &StoreCounters::full},
+    {"erased", "Fragments erased because their session ended.", &StoreCounters::erased},
+    {"dropped", "Fragments dropped because this node is no longer an owner.",
      &StoreCounters::dropped},
 };
 

@@ -330,7 +330,9 @@ void Membership::consider(GroupId id, Instant now) {
     if (!eligible(g, now) || now < g.next_try) return;
     // Before anything was ever held, listen first; then the first in order goes at once, the others
     // in turn.
-    const Duration listen = g.claim.epoch.value == 0 ? options_.detection() * 2 : Duration{0};
+    const bool complete = alive_nodes(now).size() + 1 == options_.nodes.size();
+    const Duration listen =
+        g.claim.epoch.value != 0 ? Duration{0} : options_.detection() * (complete ? 2 : 10);
     const Instant from = std::max(g.vacant_since, started_ + listen);
     if (now < from + options_.heartbeat * int64_t{rank(g, now)}) return;
     const bool stale = g.attempt != Attempt::none && now - g.attempt_since > options_.detection();

@@ -57,8 +57,7 @@ inline constexpr CounterInfo<MembershipCounters> kMembershipCounters[] = {
     {"views", "Views of this node's ring that became active.", &MembershipCounters::views},
     {"shrinks_denied", "Times a view could not shrink safely.",
      &MembershipCounters::shrinks_denied},
-    {"membership_bad_messages", "Membership messages that made no sense.",
-     &MembershipCounters::bad_messages},
+    {"bad_messages", "Membership messages that made no sense.", &MembershipCounters::bad_messages},
 };
 
 class MembershipOutput {
