@@ -1,8 +1,8 @@
 // port_reflect: poll loops on real devices with a Reflector behind them. Used by tests/system and
 // for measuring what the loop itself costs.
 //
-//   port_reflect [--huge] [--workers N] [--spin] [--tick MS] [--take ADDRESS]... [--frames N]
-//   DEVICE [DEVICE]
+//   port_reflect [--huge] [--workers N] [--spin] [--wire] [--tick MS] [--take ADDRESS]... [--frames
+//   N] DEVICE [DEVICE]
 //
 // With --take, AF_XDP devices get our steering program and only frames for those addresses.
 // The first device is front, the second back. Prints "ready", runs until SIGTERM or SIGINT, then
@@ -28,6 +28,7 @@ struct Settings {
     EalOptions eal;
     DeviceOptions port;
     Idle idle = Idle::sleep;
+    bool wire = false;
     int tick_ms = 0;
     uint32_t frames = 16384;
     std::vector<IpAddress> take;  // net_af_xdp: what is ours; nothing: everything
@@ -42,10 +43,10 @@ struct Worker {
 
 Settings parse(int argc, char** argv) {
     Settings s;
-    static const option options[] = {{"huge", 0, nullptr, 'h'}, {"workers", 1, nullptr, 'w'},
-                                     {"spin", 0, nullptr, 's'}, {"tick", 1, nullptr, 't'},
-                                     {"take", 1, nullptr, 'a'}, {"frames", 1, nullptr, 'f'},
-                                     {"log", 1, nullptr, 'l'},  {nullptr, 0, nullptr, 0}};
+    static const option options[] = {
+        {"huge", 0, nullptr, 'h'}, {"workers", 1, nullptr, 'w'}, {"spin", 0, nullptr, 's'},
+        {"tick", 1, nullptr, 't'}, {"take", 1, nullptr, 'a'},    {"frames", 1, nullptr, 'f'},
+        {"log", 1, nullptr, 'l'},  {"wire", 0, nullptr, 'W'},    {nullptr, 0, nullptr, 0}};
     int c;
     while ((c = getopt_long(argc, argv, "", options, nullptr)) != -1) switch (c) {
             case 'h':
@@ -56,6 +57,9 @@ Settings parse(int argc, char** argv) {
                 break;
             case 's':
                 s.idle = Idle::spin;
+                break;
+            case 'W':
+                s.wire = true;
                 break;
             case 't':
                 s.tick_ms = atoi(optarg);
@@ -147,6 +151,7 @@ int run(Settings s) {
         PollLoopOptions options{.worker = w, .workers = s.eal.workers, .idle = s.idle};
         k.out = std::make_unique<Transmitter>(w, **pool, clock, options.stall_bound);
         k.target = std::make_unique<Reflector>(ports[0]->mac());
+        if (s.wire) k.target->be_a_wire();
         if (s.tick_ms > 0) k.target->tick_every(Duration::milliseconds(s.tick_ms));
         k.loop = std::make_unique<PollLoop>(options, clock, *k.out, *k.target);
         for (size_t i = 0; i < ports.size(); ++i) {

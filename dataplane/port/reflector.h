@@ -21,7 +21,11 @@ public:
 
     void on_burst(std::span<Frame> frames, std::span<Disposition> out, Instant) override {
         for (size_t i = 0; i < frames.size(); ++i) {
-            out[i] = reflect(frames[i]) ? side_of(frames[i].in) : Disposition::drop;
+            if (wire_)
+                out[i] = frames[i].in == Side::back ? Disposition::transmit_front
+                                                    : Disposition::transmit_back;
+            else
+                out[i] = reflect(frames[i]) ? side_of(frames[i].in) : Disposition::drop;
             ++frames_;
         }
     }
@@ -34,6 +38,8 @@ public:
     }
     void on_stall(Duration, Instant) override { ++stalls_; }
 
+    // Instead, be a piece of wire between front and back.
+    void be_a_wire() { wire_ = true; }
     // Like a ring's heartbeat: something to wake up for.
     void tick_every(Duration interval) {
         interval_ = interval;
@@ -91,6 +97,7 @@ private:
     }
 
     MacAddress own_;
+    bool wire_ = false;
     Duration interval_ = Duration::max();
     Instant deadline_ = Instant::max();
     uint64_t frames_ = 0, datagrams_ = 0, deadlines_ = 0, stalls_ = 0;

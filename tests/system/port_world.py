@@ -1,4 +1,5 @@
-"""A peer and a node in namespaces of their own, a veth pair between them, and port_reflect on the node's end.
+"""A peer, a node and a far peer in namespaces of their own, veth pairs between them ("front" and "back" at the
+node), and port_reflect on the node's ends.
 
 For the port_*.py tests. Prints "ok what" or "not ok what: why" for each check; nothing is left behind, also
 when interrupted. Documentation addresses only.
@@ -14,8 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("HOLDFAST_BUILD", ROOT / "build"))
 REFLECT = BUILD / "dataplane" / "port" / "port_reflect"
 
-PEER4, NODE4, VIP4 = "192.0.2.1", "192.0.2.2", "192.0.2.50"
-PEER6, NODE6, VIP6 = "2001:db8::1", "2001:db8::2", "2001:db8::50"
+PEER4, NODE4, FAR4, VIP4 = "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.50"
+PEER6, NODE6, FAR6, VIP6 = "2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::50"
 
 # Sends datagrams to a UDP echo and prints lost, and round trips in microseconds: min, median, 99th percentile.
 ROUND_TRIPS = r"""
@@ -67,7 +68,7 @@ class World:
         if not REFLECT.exists():
             sys.exit(f"not ok: {REFLECT} is not built")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("not ok: terminated"))
-        self.peer, self.node = f"hfport-{os.getpid()}-p", f"hfport-{os.getpid()}-n"
+        self.peer, self.node, self.far = (f"hfport-{os.getpid()}-{end}" for end in "pnf")
         self.failed, self.children = 0, []
         try:
             self._build()
@@ -80,12 +81,18 @@ class World:
         self._remove()
 
     def _build(self):
-        for name in (self.peer, self.node):
+        for name in (self.peer, self.node, self.far):
             run("ip", "netns", "add", name)
             self.inside(name, "ip", "link", "set", "lo", "up")
         run("ip", "link", "add", "peer0", "netns", self.peer, "type", "veth",
             "peer", "name", "front", "netns", self.node)
-        for name, device, v4, v6 in ((self.peer, "peer0", PEER4, PEER6), (self.node, "front", NODE4, NODE6)):
+        run("ip", "link", "add", "far0", "netns", self.far, "type", "veth",
+            "peer", "name", "back", "netns", self.node)
+        # The node's back has no address: what goes there is the poll loop's alone.
+        self.inside(self.node, "sysctl", "-qw", "net.ipv6.conf.back.disable_ipv6=1")
+        self.inside(self.node, "ip", "link", "set", "back", "up")
+        for name, device, v4, v6 in ((self.peer, "peer0", PEER4, PEER6), (self.node, "front", NODE4, NODE6),
+                                     (self.far, "far0", FAR4, FAR6)):
             self.inside(name, "sysctl", "-qw", f"net.ipv6.conf.{device}.accept_dad=0")
             self.inside(name, "ip", "addr", "add", v4 + "/24", "dev", device)
             self.inside(name, "ip", "addr", "add", v6 + "/64", "dev", device, "nodad")
@@ -98,7 +105,7 @@ class World:
             if child.poll() is None:
                 child.kill()
                 child.wait()
-        for name in (self.peer, self.node):
+        for name in (self.peer, self.node, self.far):
             subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL)
 
     def inside(self, name, *command):
