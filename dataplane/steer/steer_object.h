@@ -7,6 +7,7 @@
 #ifdef __cplusplus
 extern "C"
 #endif
-const void *holdfast_steer_object(size_t *size);
+    const void*
+    holdfast_steer_object(size_t* size);
 
 #endif
