@@ -90,6 +90,9 @@ void Worker::gate(const Frame& frame, const Step& step, Instant now) {
     need.commit = options_.forward.services[s.service].commit;
     need.position = p.position;
     need.owners = p.owners;
+    // Not only the owners: enough members must confirm our epoch after this, or an adopter's quorum
+    // that the owners are no part of could have been there first (I4).
+    need.confirmed_after = now;
     const GateTag tag{pack(step.session), kCommits | (step.out == Side::back ? kToBack : 0)};
     if (need.commit == Commit::none && may_transmit_[step.group.value]) {
         on_release(tag, bytes_of(frame), now);

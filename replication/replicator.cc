@@ -130,7 +130,7 @@ void Replicator::on_record(NodeId from, Bytes record, Instant now) {
     if (f->owners.has(self())) {
         store_.put(*f, now);
     } else {
-        store_.drop(f->id);
+        store_.drop(f->id, f->version);
     }
 }
 

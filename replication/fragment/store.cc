@@ -50,11 +50,12 @@ FragmentStore::Put FragmentStore::put(const Fragment& fragment, Instant now) {
     return Put::stored;
 }
 
-void FragmentStore::drop(const FragmentId& id) {
-    if (uint32_t index = lookup(id); index != kNone && !entries_[index].tombstone) {
-        release(index);
-        ++counters_.dropped;
-    }
+void FragmentStore::drop(const FragmentId& id, FragmentVersion version) {
+    const uint32_t index = lookup(id);
+    if (index == kNone || entries_[index].tombstone) return;
+    if (FragmentVersion{{entries_[index].epoch}, entries_[index].version} > version) return;
+    release(index);
+    ++counters_.dropped;
 }
 
 std::optional<Fragment> FragmentStore::find(const FragmentId& id) const {

@@ -44,7 +44,9 @@ public:
     explicit FragmentStore(const StoreOptions& options);
 
     Put put(const Fragment& fragment, Instant now);
-    void drop(const FragmentId& id);
+    // Forgets a fragment that others keep from `version` on: what is here and newer came after that
+    // was said.
+    void drop(const FragmentId& id, FragmentVersion version);
     // Live fragments only; the value is valid until the next change of the store.
     std::optional<Fragment> find(const FragmentId& id) const;
 

@@ -42,11 +42,11 @@ void Membership::start(Instant now) {
 }
 
 // How many members of a holder's view may be missing when it is adopted from: fewer than there are
-// copies, so that every committed fragment is still with a voter, and fewer than half, so that two
-// quorums meet.
+// copies (one, where there is but one: what only the missing member kept is lost then, and reset),
+// and fewer than half, so that two quorums meet.
 unsigned Membership::tolerated(size_t members, unsigned copies) {
     if (members == 0) return 0;
-    return std::min(copies - 1, static_cast<unsigned>((members - 1) / 2));
+    return std::min(std::max(copies - 1, 1u), static_cast<unsigned>((members - 1) / 2));
 }
 
 bool Membership::alive(NodeId peer, Instant now) const {
@@ -185,6 +185,7 @@ void Membership::learn_claim(GroupId id, NodeId peer, const GroupClaim& claim, I
     learn_epoch(id, claim.epoch, now);
     if (!claim.holder || claim.epoch < g.claim.epoch || claim.epoch.value == 0 || g.held) return;
     const Peer& p = peers_[peer.value];
+    if (claim.epoch > g.claim.epoch) g.next_try = now;  // that vote is settled
     if (claim.epoch > g.claim.epoch || p.view.number >= g.claim.view_number)
         g.claim = {claim.epoch,   peer,           p.incarnation,
                    p.view.number, p.view.members, p.member_incarnation,
@@ -305,7 +306,9 @@ unsigned Membership::rank(const Group& g, Instant now) const {
     unsigned rank = 0;
     for (NodeId n : g.order) {
         if (n == options_.self) return rank;
-        if (alive(n, now) && !peers_[n.value].leaving && may_adopt_from(g.claim, n)) ++rank;
+        const bool gave_it_up = n == g.claim.holder && current(n) == g.claim.incarnation;
+        if (gave_it_up || !alive(n, now) || peers_[n.value].leaving) continue;
+        rank += may_adopt_from(g.claim, n);
     }
     return rank;
 }

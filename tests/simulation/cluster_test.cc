@@ -1,0 +1,329 @@
+// What the product promises, tried on whole clusters of production workers in virtual time. Each
+// test fails when the mechanism that it is about is taken out (docs/invariants.md).
+#include "tests/simulation/cluster.h"
+
+#include <gtest/gtest.h>
+
+namespace holdfast::simulation {
+namespace {
+
+class ClusterTest : public ::testing::Test {
+protected:
+    Cluster& start(const ClusterOptions& options) {
+        c = std::make_unique<Cluster>(options);
+        EXPECT_TRUE(c->run_until([&] { return settled(); }));
+        return *c;
+    }
+    bool settled() const {
+        const auto h = c->holder();
+        return h && c->worker(*h).replicator().membership().view().members.size() + 1 ==
+                        c->worker(*h).replicator().membership().options().nodes.size();
+    }
+    void expect_no_complaints() const {
+        for (const std::string& what : c->complaints()) ADD_FAILURE() << what;
+    }
+    void open(unsigned connections, unsigned messages) {
+        for (unsigned i = 0; i < connections; ++i) c->connect(messages);
+    }
+    bool all_established() const {
+        for (size_t i = 0; i < c->clients(); ++i)
+            if (!c->established(i)) return false;
+        return true;
+    }
+    bool all_finished() const { return c->count_finished() == c->clients(); }
+    void TearDown() override { expect_no_complaints(); }
+
+    std::unique_ptr<Cluster> c;
+};
+
+TEST_F(ClusterTest, ConnectionsSurviveTheDeathOfTheHolderAndOfItsSuccessor) {
+    for (unsigned copies : {1u, 2u, 3u}) {
+        SCOPED_TRACE(copies);
+        start({.copies = copies, .seed = 10 + copies, .ring_loss = 0.01});
+        open(100, 400);
+        ASSERT_TRUE(c->run_until([&] { return all_established(); }));
+        c->run(Duration::milliseconds(50));
+        const uint8_t first = *c->holder();
+        c->kill(first);
+        ASSERT_TRUE(c->run_until([&] { return c->holder().has_value(); }));
+        const uint8_t second = *c->holder();
+        ASSERT_TRUE(c->run_until(
+            [&] { return c->worker(second).adoptions().back().gathered.has_value(); }));
+        EXPECT_EQ(c->worker(second).adoptions().back().sessions, 100u);
+        c->run(Duration::milliseconds(300));
+        c->kill(second);
+        EXPECT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(20)));
+        EXPECT_EQ(c->count_reset(), 0u);
+        expect_no_complaints();
+    }
+}
+
+TEST_F(ClusterTest, TheAdopterDidNotHoldEverythingBefore) {
+    start({.copies = 1, .seed = 20});
+    open(200, 1000);
+    ASSERT_TRUE(c->run_until([&] { return all_established(); }));
+    c->run(Duration::milliseconds(200));
+    const uint8_t first = *c->holder();
+    c->kill(first);
+    ASSERT_TRUE(c->run_until([&] { return c->holder().has_value(); }));
+    const AdoptionReport& r = c->worker(*c->holder()).adoptions().back();
+    ASSERT_TRUE(c->run_until([&] { return r.gathered.has_value(); }));
+    unsigned own = r.fragments[*c->holder()], pulled = 0, peers = 0;
+    for (uint8_t n = 0; n < 4; ++n)
+        if (n != *c->holder() && r.fragments[n] > 0) pulled += r.fragments[n], ++peers;
+    EXPECT_EQ(peers, 2u);
+    EXPECT_GT(own, 0u);
+    EXPECT_GT(pulled, own);  // two of three standbys' portions
+}
+
+TEST_F(ClusterTest, EachStandbyHoldsItsPortion) {
+    start({.copies = 2, .seed = 21});
+    open(300, 1);
+    ASSERT_TRUE(c->run_until([&] { return all_finished(); }));
+    c->run(Duration::milliseconds(500));
+    const uint8_t h = *c->holder();
+    uint32_t total = 0;
+    for (uint8_t n = 0; n < 4; ++n) {
+        if (n == h) continue;
+        const uint32_t kept = c->worker(n).replicator().store().size();
+        EXPECT_NEAR(kept, 300 * 3 * 2 / 3.0, 90) << "node " << int{n};
+        total += kept;
+    }
+    EXPECT_EQ(total, 300u * 3 * 2);  // header, alias and segment, twice each
+}
+
+// I2: with the holder unable to reach any standby, nobody may learn of a new connection.
+TEST_F(ClusterTest, NoSynAckLeavesBeforeItsStateIsHeldElsewhere) {
+    start({.seed = 30});
+    c->cut_ring(*c->holder());
+    open(20, 5);
+    c->run(Duration::milliseconds(60));
+    for (size_t i = 0; i < c->clients(); ++i) EXPECT_FALSE(c->established(i));
+    EXPECT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(10)));
+}
+
+// The same with the gate taken away: what clients were told dies with the holder.
+TEST_F(ClusterTest, WithoutCommitAKillAtTheWrongMomentLosesConnections) {
+    unsigned lost[2] = {0, 0};
+    for (Commit commit : {Commit::none, Commit::all}) {
+        start({.commit = commit, .seed = 31});
+        if (commit == Commit::none) c->mute_commit_judge();
+        const uint8_t h = *c->holder();
+        c->cut_ring(h);
+        open(20, 200);
+        c->run(Duration::milliseconds(20));
+        unsigned told = 0;
+        for (size_t i = 0; i < c->clients(); ++i) told += c->established(i);
+        c->kill(h);
+        c->run_until([&] { return all_finished(); }, Duration::seconds(10));
+        lost[commit == Commit::all] = told - std::min(told, c->count_finished());
+        expect_no_complaints();
+    }
+    EXPECT_EQ(lost[0], 20u);
+    EXPECT_EQ(lost[1], 0u);
+}
+
+TEST_F(ClusterTest, HolderAndOneStandbyDieAtOnceAndNothingIsLost) {
+    start({.copies = 2, .seed = 40});
+    open(100, 300);
+    ASSERT_TRUE(c->run_until([&] { return all_established(); }));
+    c->run(Duration::milliseconds(100));
+    const uint8_t h = *c->holder();
+    c->kill(h);
+    c->kill(static_cast<uint8_t>(h == 1 ? 2 : 1));
+    EXPECT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(20)));
+}
+
+TEST_F(ClusterTest, WithOneCopyOnlyTheDeadStandbysSessionsAreLostAndCleanlyReset) {
+    start({.copies = 1, .seed = 41});
+    open(100, 300);
+    ASSERT_TRUE(c->run_until([&] { return all_established(); }));
+    c->run(Duration::milliseconds(200));
+    const uint8_t h = *c->holder();
+    const auto victim = static_cast<uint8_t>((h + 2) % 4);
+    std::set<size_t> doomed;
+    for (size_t i = 0; i < c->clients(); ++i) {
+        const Session s = *c->worker(h).forwarder().sessions().get(c->session_of(i, h));
+        if (c->worker(victim).replicator().store().find({session_key(s), FragmentKind::header, 0}))
+            doomed.insert(i);
+    }
+    ASSERT_GT(doomed.size(), 10u);
+    c->kill(h);
+    c->kill(victim);
+    c->run_until([&] { return c->count_finished() + c->count_reset() == c->clients(); },
+                 Duration::seconds(20));
+    for (size_t i = 0; i < c->clients(); ++i) {
+        EXPECT_EQ(c->was_reset(i), doomed.contains(i)) << i;
+        EXPECT_EQ(c->finished(i), !doomed.contains(i)) << i;
+    }
+}
+
+// I4: a holder that was only paused finds itself fenced; the judge of frames sees to the rest.
+TEST_F(ClusterTest, APausedHolderWakesUpFencedAndSaysNothing) {
+    start({.seed = 50});
+    open(50, 2000);
+    ASSERT_TRUE(c->run_until([&] { return all_established(); }));
+    const uint8_t h = *c->holder();
+    c->pause(h);
+    ASSERT_TRUE(c->run_until([&] { return c->holder().has_value(); }));
+    c->run(Duration::seconds(1));
+    c->pause(h, false);
+    c->run(Duration::milliseconds(200));
+    EXPECT_EQ(c->worker(h).replicator().membership().role(Cluster::kGroup), Role::standby);
+    EXPECT_EQ(c->worker(h).forwarder().sessions().size(), 0u);
+    EXPECT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(30)));
+}
+
+// I6: cut from the ring, the holder falls silent, and a standby carries on.
+TEST_F(ClusterTest, AnIsolatedHolderFallsSilent) {
+    start({.seed = 60});
+    open(50, 1000);
+    ASSERT_TRUE(c->run_until([&] { return all_established(); }));
+    const uint8_t h = *c->holder();
+    c->cut_ring(h);
+    ASSERT_TRUE(c->run_until([&] { return c->holder() && *c->holder() != h; }));
+    EXPECT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(20)));
+    EXPECT_FALSE(c->worker(h).replicator().may_transmit(Cluster::kGroup, c->now()));
+}
+
+// I7: after a standby leaves, and after one joins, every session is again on as many standbys as
+// asked.
+TEST_F(ClusterTest, CoverageIsRestoredWithoutAnyoneAsking) {
+    start({.copies = 2, .seed = 70});
+    open(100, 100'000);
+    ASSERT_TRUE(c->run_until([&] { return all_established(); }));
+    const uint8_t h = *c->holder();
+    const auto copies_of = [&](size_t i) {
+        const Session s = *c->worker(h).forwarder().sessions().get(c->session_of(i, h));
+        unsigned copies = 0;
+        for (uint8_t n = 0; n < 4; ++n)
+            if (n != h && c->up(n))
+                copies += c->worker(n)
+                              .replicator()
+                              .store()
+                              .find({session_key(s), FragmentKind::header, 0})
+                              .has_value();
+        return copies;
+    };
+    const auto covered = [&] {
+        for (size_t i = 0; i < c->clients(); ++i)
+            if (copies_of(i) < 2) return false;
+        return true;
+    };
+    ASSERT_TRUE(c->run_until(covered));
+    const auto standby = static_cast<uint8_t>((h + 1) % 4);
+    c->kill(standby);
+    ASSERT_FALSE(covered());
+    EXPECT_TRUE(c->run_until(covered));
+    c->start(standby);
+    EXPECT_TRUE(c->run_until([&] { return settled() && covered(); }));
+    EXPECT_GT(c->worker(standby).replicator().store().size(), 0u);
+}
+
+TEST_F(ClusterTest, AttributesAreCarriedOn) {
+    start({.seed = 80});
+    const size_t client = c->connect(2000);
+    ASSERT_TRUE(c->run_until([&] { return c->established(client); }));
+    const uint8_t h = *c->holder();
+    const std::string items(5000, 'x');  // five parts
+    ASSERT_TRUE(
+        c->worker(h).set_attribute(c->session_of(client, h), "purchase.items", items, c->now()));
+    ASSERT_TRUE(
+        c->worker(h).set_attribute(c->session_of(client, h), "billing", "1 Main Street", c->now()));
+    c->run(Duration::milliseconds(50));
+    c->kill(h);
+    ASSERT_TRUE(c->run_until([&] { return c->holder().has_value(); }));
+    const uint8_t adopter = *c->holder();
+    ASSERT_TRUE(
+        c->run_until([&] { return c->worker(adopter).adoptions().back().gathered.has_value(); }));
+    const SessionAttributes* a =
+        c->worker(adopter).takeover().attributes(c->session_of(client, adopter));
+    ASSERT_TRUE(a);
+    EXPECT_EQ(*a, (SessionAttributes{{"billing", "1 Main Street"}, {"purchase.items", items}}));
+}
+
+// I9: everything a node ever said, said again to everybody, changes nothing.
+TEST_F(ClusterTest, AReplayedCaptureChangesNothing) {
+    start({.seed = 90});
+    open(20, 50);
+    ASSERT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(20)));
+    const uint8_t h = *c->holder();
+    const auto standby = static_cast<uint8_t>((h + 1) % 4);
+    std::vector<std::vector<std::byte>> capture;
+    for (uint8_t n = 0; n < 4; ++n)
+        for (auto& d : c->recorded_ring(n)) capture.push_back(d);
+    c->kill(standby);
+    c->start(standby);  // a node with no memory of positions
+    for (const auto& d : capture)
+        for (uint8_t n = 0; n < 4; ++n) c->inject_ring(n, d);
+    c->run(Duration::milliseconds(300));
+    EXPECT_EQ(*c->holder(), h);
+    EXPECT_EQ(c->worker(standby).replicator().counters().records_bad, 0u);
+    EXPECT_TRUE(c->run_until([&] { return settled(); }));
+    EXPECT_EQ(c->worker(h).replicator().membership().counters().fenced, 0u);
+}
+
+TEST_F(ClusterTest, HandoverLosesNothing) {
+    start({.seed = 100});
+    open(100, 1000);
+    ASSERT_TRUE(c->run_until([&] { return all_established(); }));
+    const uint8_t h = *c->holder();
+    c->worker(h).release_group(Cluster::kGroup, c->now());
+    const Instant released = c->now();
+    ASSERT_TRUE(c->run_until([&] { return c->holder() && *c->holder() != h; }));
+    EXPECT_LT((c->now() - released).as_milliseconds(), 10);
+    EXPECT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(30)));
+}
+
+TEST_F(ClusterTest, TheSameSeedIsTheSameRun) {
+    std::string first;
+    for (int round = 0; round < 2; ++round) {
+        start({.seed = 110, .ring_loss = 0.05});
+        open(30, 20);
+        c->run_until([&] { return all_finished(); }, Duration::seconds(10));
+        std::string trace = std::to_string(c->now().ns);
+        for (uint8_t n = 0; n < 4; ++n)
+            trace += " " + std::to_string(c->worker(n).replicator().ring().last_published().value) +
+                     "/" + std::to_string(c->worker(n).replicator().counters().records_in);
+        if (round == 0) first = trace;
+        EXPECT_EQ(trace, first);
+    }
+}
+
+// Many seeds of kills, pauses and cuts under loss, with connections all the while: the judges never
+// complain, and with two copies and one fault at a time no connection is lost.
+TEST_F(ClusterTest, RandomFaultsOneAtATime) {
+    for (uint64_t seed = 0; seed < 25; ++seed) {
+        SCOPED_TRACE(seed);
+        start({.seed = 1000 + seed, .ring_loss = 0.01});
+        open(20, 1500);
+        ASSERT_TRUE(c->run_until([&] { return all_established(); }));
+        for (int round = 0; round < 3; ++round) {
+            const auto victim = static_cast<uint8_t>(c->random().below(4));
+            switch (c->random().below(3)) {
+                case 0:
+                    c->kill(victim);
+                    break;
+                case 1:
+                    c->pause(victim);
+                    break;
+                case 2:
+                    c->cut_ring(victim);
+                    break;
+            }
+            c->run(Duration::milliseconds(static_cast<int64_t>(50 + c->random().below(400))));
+            if (!c->alive(victim)) c->start(victim);
+            c->pause(victim, false);
+            c->cut_ring(victim, false);
+            ASSERT_TRUE(c->run_until([&] { return settled(); }));
+            c->run(Duration::milliseconds(100));
+        }
+        EXPECT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(60)))
+            << c->count_finished() << " finished, " << c->count_reset() << " reset";
+        expect_no_complaints();
+        if (::testing::Test::HasFailure()) return;
+    }
+}
+
+}  // namespace
+}  // namespace holdfast::simulation
