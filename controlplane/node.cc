@@ -63,6 +63,7 @@ private:
     std::unique_ptr<Port> front_, back_;
     std::vector<std::unique_ptr<Steer>> steers_;
     std::unique_ptr<Handover> handover_;
+    HeldGroups held_{0};
     std::vector<std::unique_ptr<WorkerUnit>> workers_;
     std::vector<uint64_t> polls_seen_;
     bool running_ = false;
@@ -142,8 +143,12 @@ std::expected<void, std::string> RunningNode::start() {
     }
     if (config_.worker.count > 1)
         handover_ = std::make_unique<Handover>(config_.worker.count, 4096);
-    const SharedPorts shared{front_.get(), back_ ? back_.get() : front_.get(), pool_.get(),
-                             handover_.get(), &clock_};
+    const SharedPorts shared{.front = front_.get(),
+                             .back = back_ ? back_.get() : front_.get(),
+                             .pool = pool_.get(),
+                             .handover = handover_.get(),
+                             .clock = &clock_,
+                             .held = &held_};
     for (uint8_t w = 0; w < config_.worker.count; ++w) {
         auto unit = WorkerUnit::create(config_, w, incarnation_, shared);
         if (!unit) return std::unexpected(unit.error());

@@ -29,6 +29,7 @@ Worker::Worker(const WorkerOptions& options, Outlet& outlet, RingOutput& ring, I
       parking_(options.parked_frames),
       nudge_(options_.forward.services, forwarder_),
       next_progress_(now) {
+    CHECK(options.replicator.membership.follower == (options.follows != nullptr));
     adoptions_.reserve(kMaxReports);
     replicator_.start(now);
 }
@@ -203,7 +204,14 @@ void Worker::on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant no
     awaiting_first_[group.value] = true;
     last_transmit_ok_[group.value] = now;
     forwarder_.set_group(group, {.active = true, .epoch = epoch, .sliced = true});
-    forwarder_.announce(group, now);
+    if (!options_.follows) forwarder_.announce(group, now);
+    publish_held(group, true);
+}
+
+void Worker::publish_held(GroupId group, bool held) {
+    if (!options_.held) return;
+    const auto bit = static_cast<uint16_t>(1u << group.value);
+    held ? options_.held->fetch_or(bit) : options_.held->fetch_and(static_cast<uint16_t>(~bit));
 }
 
 void Worker::on_lost(GroupId group, Instant now) {
@@ -212,6 +220,7 @@ void Worker::on_lost(GroupId group, Instant now) {
     nudge_.forget(group);
     may_transmit_[group.value] = false;
     dropping_[group.value] = true;
+    publish_held(group, false);
     (void)now;
 }
 
@@ -290,6 +299,7 @@ Instant Worker::next_deadline() const {
 }
 
 void Worker::on_deadline(Instant now) {
+    if (options_.follows) replicator_.follow(options_.follows->load(std::memory_order_relaxed));
     refresh_groups(now);
     forwarder_.on_deadline(now, outlet_);
     for (uint8_t g = 0; g < kMaxGroups; ++g)

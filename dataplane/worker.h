@@ -9,6 +9,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -22,9 +23,15 @@
 
 namespace holdfast {
 
+// The groups that worker 0 holds, one bit each: the other workers of the node hold the same.
+// Addresses are announced once for all of them.
+using HeldGroups = std::atomic<uint16_t>;
+
 struct WorkerOptions {
     ForwardOptions forward;
     ReplicatorOptions replicator;
+    HeldGroups* held = nullptr;           // worker 0 writes it
+    const HeldGroups* follows = nullptr;  // the others read it
     uint32_t parked_frames = 1024;
     Duration progress_interval = Duration::milliseconds(100);  // between a session's segments
     uint32_t progress_batch = 512;                             // of them each interval
@@ -114,6 +121,7 @@ private:
     void refresh_groups(Instant now);
     AdoptionReport* running_report(GroupId group);
     void finish_dropping(Instant now);
+    void publish_held(GroupId group, bool held);
     void step_nudge(Instant now);
 
     WorkerOptions options_;

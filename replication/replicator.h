@@ -106,6 +106,7 @@ public:
     }
     void ask_confirmation() { confirmation_wanted_ = true; }
     void release_group(GroupId group, Instant now) { membership_.release(group, now); }
+    void follow(uint16_t groups) { membership_.follow(groups); }
     void leave(Instant now) { membership_.leave(now); }
 
     const Membership& membership() const { return membership_; }

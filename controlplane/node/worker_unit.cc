@@ -106,6 +106,12 @@ std::expected<void, std::string> WorkerUnit::make_worker(const Config& config,
     r.membership.remembered = epochs_->remembered();
     r.store = store_options(config, seed ^ 4);
     r.memory = epochs_.get();
+    if (index_ == 0) {
+        options.held = shared_.held;
+    } else {
+        options.follows = shared_.held;
+        r.membership.follower = true;
+    }
     r.repositories = repositories(config);
 
     RingTransport& transport = loss_ ? static_cast<RingTransport&>(*loss_) : *kernel_;

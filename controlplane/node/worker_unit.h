@@ -23,6 +23,7 @@ struct SharedPorts {
     FramePool* pool = nullptr;
     Handover* handover = nullptr;  // none with one worker
     Clock* clock = nullptr;
+    HeldGroups* held = nullptr;  // by worker 0; the others follow
 };
 
 class WorkerUnit {

@@ -323,7 +323,8 @@ void Membership::on_deadline(Instant now) {
 
 void Membership::consider(GroupId id, Instant now) {
     Group& g = groups_[id.value];
-    if (g.held) return;
+    if (g.held && !allowed(id)) release(id, now);
+    if (g.held || !allowed(id)) return;
     if (!vacant(id, now, options_.detection())) {
         g.vacant_since = Instant::max();
         g.attempt = Attempt::none;

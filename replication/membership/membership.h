@@ -34,6 +34,8 @@ struct MembershipOptions {
     Duration heartbeat = Duration::milliseconds(20);
     unsigned misses = 5;
     bool solo = false;  // a holder without standbys goes on alone
+    // Holds only what follow() allows: all workers of a node must hold the same groups.
+    bool follower = false;
     std::vector<GroupOrder> groups;
     std::array<Epoch, kMaxGroups> remembered{};  // what remember() was told in earlier lives
 
@@ -97,6 +99,8 @@ public:
     void set_synced(NodeId peer, bool synced, Instant now);
     // Whether this group's fragments have been gathered: owners may then drop what is older.
     void set_swept(GroupId group, bool swept) { groups_[group.value].swept = swept; }
+    // The groups that a follower may hold, one bit each.
+    void follow(uint16_t groups) { allowed_ = groups; }
     // All confirmations are void: this process was not running for a while.
     void on_stall(Instant now);
     // Gives up a group, or all and for good: the next in order may take it at once.
@@ -164,6 +168,9 @@ private:
 
     static unsigned tolerated(size_t members, unsigned copies);
     bool holds_any() const;
+    bool allowed(GroupId group) const {
+        return !options_.follower || (allowed_ >> group.value & 1);
+    }
     Incarnation current(NodeId node) const;
     bool vacant(GroupId id, Instant now, Duration silence) const;
     bool all_restarted(const LastClaim& claim) const;
@@ -198,6 +205,7 @@ private:
                     // know it
     View base_;     // what an adopter may still rest on: the active view, or an adoption's first
     bool leaving_ = false;
+    uint16_t allowed_ = 0;
     uint64_t serial_ = 0;
     Instant started_{};
     Instant next_tick_ = Instant::max();
