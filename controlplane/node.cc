@@ -47,6 +47,7 @@ private:
     std::expected<std::unique_ptr<Port>, std::string> open_port(const char* name,
                                                                 const PortConfig& port,
                                                                 bool takes_vips);
+    std::expected<void, std::string> open_ring_port();
     std::expected<void, std::string> steer(const PortConfig& port, bool takes_vips,
                                            bool takes_pools);
     void add_ports(snapshot::Shard& shard) const;
@@ -60,7 +61,8 @@ private:
     Instant started_;
     std::unique_ptr<Eal> eal_;
     std::unique_ptr<FramePool> pool_;
-    std::unique_ptr<Port> front_, back_;
+    std::unique_ptr<Port> front_, back_, own_ring_;
+    Port* ring_port_ = nullptr;  // one of the three, when the ring uses DPDK
     std::vector<std::unique_ptr<Steer>> steers_;
     std::unique_ptr<Handover> handover_;
     HeldGroups held_{0};
@@ -131,6 +133,35 @@ std::expected<std::unique_ptr<Port>, std::string> RunningNode::open_port(const c
     return port;
 }
 
+std::expected<void, std::string> RunningNode::open_ring_port() {
+    if (config_.ring.transport != RingTransportKind::dpdk) return {};
+    if (config_.ring.device == config_.front.device) {
+        ring_port_ = front_.get();
+    } else if (config_.ring.device == config_.back.device) {
+        ring_port_ = back_.get();
+    } else {
+        PortConfig port;
+        port.device = config_.ring.device;
+        auto opened = open_port("ring", port, false);
+        if (!opened) return std::unexpected(opened.error());
+        own_ring_ = std::move(*opened);
+        ring_port_ = own_ring_.get();
+    }
+    const auto interface = af_xdp_interface(config_.ring.device);
+    if (!interface) return {};
+    auto found = Steer::find(*interface);
+    if (!found) return std::unexpected("ring: " + found.error());
+    const auto last = static_cast<uint16_t>(config_.ring.port + config_.worker.count - 1);
+    if (auto taken = (*found)->take_ring(config_.ring.group, config_.ring.port, last); !taken)
+        return std::unexpected("ring: " + taken.error());
+    for (const NodeEntry& n : config_.cluster.nodes)
+        if (n.id == config_.self)
+            if (auto taken = (*found)->take(n.ring); !taken)
+                return std::unexpected("ring: " + taken.error());
+    steers_.push_back(std::move(*found));
+    return {};
+}
+
 std::expected<void, std::string> RunningNode::start() {
     if (auto started = start_eal(); !started) return started;
     auto front = open_port("port.front", config_.front, true);
@@ -141,10 +172,12 @@ std::expected<void, std::string> RunningNode::start() {
         if (!back) return std::unexpected(back.error());
         back_ = std::move(*back);
     }
+    if (auto ring = open_ring_port(); !ring) return ring;
     if (config_.worker.count > 1)
         handover_ = std::make_unique<Handover>(config_.worker.count, 4096);
     const SharedPorts shared{.front = front_.get(),
                              .back = back_ ? back_.get() : front_.get(),
+                             .ring = ring_port_,
                              .pool = pool_.get(),
                              .handover = handover_.get(),
                              .clock = &clock_,
@@ -168,6 +201,7 @@ void RunningNode::stop() {
     }
     workers_.clear();
     steers_.clear();
+    own_ring_.reset();
     back_.reset();
     front_.reset();
     handover_.reset();
@@ -342,9 +376,6 @@ Answer<void> RunningNode::set_backend_weight(const std::string& service, const s
 
 std::expected<std::unique_ptr<Node>, std::string> start_node(const Config& config,
                                                              Incarnation incarnation) {
-    if (config.ring.transport == RingTransportKind::dpdk)
-        return std::unexpected(
-            "ring.transport = \"dpdk\" is not supported yet; use multicast or unicast");
     auto node = std::make_unique<RunningNode>(config, incarnation);
     if (auto started = node->start(); !started) return std::unexpected(started.error());
     return node;

@@ -151,7 +151,10 @@ void fill_counters(WorkerUnit& unit, snapshot::Shard& shard) {
     snapshot::add_counters(to, "store", r.store().counters(), kStoreCounters);
     snapshot::add_counters(to, "sweep", r.sweep().counters(), kSweepCounters);
     snapshot::add_counters(to, "ring", r.ring().counters(), kRingCounters);
-    snapshot::add_counters(to, "transport", unit.transport().counters(), kTransportCounters);
+    if (const KernelTransport* t = unit.kernel_transport())
+        snapshot::add_counters(to, "transport", t->counters(), kTransportCounters);
+    if (const PortTransport* t = unit.port_transport())
+        snapshot::add_counters(to, "transport", t->counters(), kPortTransportCounters);
     snapshot::add_counters(to, "loop", unit.loop().counters(), kLoopCounters);
     snapshot::add_counters(to, "transmit", unit.transmitter().counters(), kTransmitCounters);
     for (size_t i = 1; i < kDropReasons; ++i)

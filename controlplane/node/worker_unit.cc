@@ -53,13 +53,36 @@ std::expected<std::unique_ptr<WorkerUnit>, std::string> WorkerUnit::create(
     auto epochs = EpochFile::open(fmt::format("{}/epochs-{}", config.run_dir, index));
     if (!epochs) return std::unexpected(epochs.error());
     unit->epochs_ = std::move(*epochs);
+    unit->out_ =
+        std::make_unique<Transmitter>(index, *shared.pool, *shared.clock, config.cluster.stall);
     if (auto opened = unit->open_transport(config); !opened) return std::unexpected(opened.error());
-    if (auto made = unit->make_worker(config, incarnation); !made)
-        return std::unexpected(made.error());
+    unit->make_worker(config, incarnation);
+    unit->make_loop(config);
     return unit;
 }
 
 std::expected<void, std::string> WorkerUnit::open_transport(const Config& config) {
+    if (shared_.ring) {
+        open_port_transport(config);
+    } else if (auto opened = open_kernel_transport(config); !opened) {
+        return opened;
+    }
+    if (config.ring.loss_percent > 0) {
+        LossOptions loss;
+        loss.loss = config.ring.loss_percent / 100;
+        const uint64_t seed = config.ring.loss_seed * 1'000'003 + config.self.value * 257u + index_;
+        loss_ = std::make_unique<LossTransport>(transport(), seed, loss, 1024, config.ring.mtu);
+    }
+    return {};
+}
+
+RingTransport& WorkerUnit::transport() {
+    if (loss_) return *loss_;
+    if (port_transport_) return *port_transport_;
+    return *kernel_;
+}
+
+std::expected<void, std::string> WorkerUnit::open_kernel_transport(const Config& config) {
     KernelTransportOptions options;
     options.interface = config.ring.interface;
     options.port = static_cast<uint16_t>(config.ring.port + index_);
@@ -76,17 +99,27 @@ std::expected<void, std::string> WorkerUnit::open_transport(const Config& config
     auto transport = KernelTransport::open(options);
     if (!transport) return std::unexpected("ring: " + transport.error());
     kernel_ = std::move(*transport);
-    if (config.ring.loss_percent > 0) {
-        LossOptions loss;
-        loss.loss = config.ring.loss_percent / 100;
-        const uint64_t seed = config.ring.loss_seed * 1'000'003 + config.self.value * 257u + index_;
-        loss_ = std::make_unique<LossTransport>(*kernel_, seed, loss, 1024, config.ring.mtu);
-    }
     return {};
 }
 
-std::expected<void, std::string> WorkerUnit::make_worker(const Config& config,
-                                                         Incarnation incarnation) {
+void WorkerUnit::open_port_transport(const Config& config) {
+    PortTransportOptions options;
+    options.group = config.ring.group;
+    options.port = static_cast<uint16_t>(config.ring.port + index_);
+    options.worker = index_;
+    options.workers = config.worker.count;
+    for (const NodeEntry& n : config.cluster.nodes) {
+        if (n.id == config.self) {
+            options.local = n.ring;
+        } else {
+            options.peers.emplace_back(n.id, n.ring);
+        }
+    }
+    out_->attach(Side::ring, *shared_.ring);
+    port_transport_ = std::make_unique<PortTransport>(options, *shared_.ring, *out_);
+}
+
+void WorkerUnit::make_worker(const Config& config, Incarnation incarnation) {
     const uint64_t seed = random_seed();
     WorkerOptions options;
     ForwardOptions& f = options.forward;
@@ -114,23 +147,27 @@ std::expected<void, std::string> WorkerUnit::make_worker(const Config& config,
     }
     r.repositories = repositories(config);
 
-    RingTransport& transport = loss_ ? static_cast<RingTransport&>(*loss_) : *kernel_;
-    PollLoopOptions loop;
-    loop.worker = index_;
-    loop.workers = config.worker.count;
-    loop.stall_bound = config.cluster.stall;
-    loop.idle = config.worker.idle == IdlePolicy::spin ? Idle::spin : Idle::sleep;
-    out_ = std::make_unique<Transmitter>(index_, *shared_.pool, *shared_.clock, loop.stall_bound);
-    worker_ = std::make_unique<Worker>(options, *out_, transport, shared_.clock->now());
-    link_ = std::make_unique<RingLink>(*worker_, transport);
-    loop_ = std::make_unique<PollLoop>(loop, *shared_.clock, *out_, *link_);
+    worker_ = std::make_unique<Worker>(options, *out_, transport(), shared_.clock->now());
+    link_ = std::make_unique<RingLink>(*worker_, transport());
+}
+
+void WorkerUnit::make_loop(const Config& config) {
+    PollLoopOptions options;
+    options.worker = index_;
+    options.workers = config.worker.count;
+    options.stall_bound = config.cluster.stall;
+    options.idle = config.worker.idle == IdlePolicy::spin ? Idle::spin : Idle::sleep;
+    options.first_ring_port = config.ring.port;
+    loop_ = std::make_unique<PollLoop>(options, *shared_.clock, *out_, *link_);
     loop_->add_port(Side::front, *shared_.front);
     out_->attach(Side::front, *shared_.front);
     if (shared_.back != shared_.front) loop_->add_port(Side::back, *shared_.back);
     out_->attach(Side::back, *shared_.back);
+    if (shared_.ring && shared_.ring != shared_.front && shared_.ring != shared_.back)
+        loop_->add_port(Side::ring, *shared_.ring);
+    if (port_transport_) loop_->set_filter(*port_transport_);
     loop_->set_ring(*link_);
     if (shared_.handover) loop_->set_handover(*shared_.handover);
-    return {};
 }
 
 }  // namespace holdfast

@@ -10,6 +10,7 @@
 #include "controlplane/node/epoch_file.h"
 #include "controlplane/node/ring_link.h"
 #include "dataplane/port/poll_loop.h"
+#include "dataplane/port/port_transport.h"
 #include "dataplane/worker.h"
 #include "replication/transport/kernel_transport.h"
 #include "replication/transport/loss_transport.h"
@@ -20,6 +21,7 @@ namespace holdfast {
 struct SharedPorts {
     Port* front = nullptr;
     Port* back = nullptr;
+    Port* ring = nullptr;  // none when the ring uses the kernel's UDP
     FramePool* pool = nullptr;
     Handover* handover = nullptr;  // none with one worker
     Clock* clock = nullptr;
@@ -36,7 +38,9 @@ public:
     PollLoop& loop() { return *loop_; }
     Clock& clock() { return *shared_.clock; }
     const Transmitter& transmitter() const { return *out_; }
-    const KernelTransport& transport() const { return *kernel_; }
+    // One of them.
+    const KernelTransport* kernel_transport() const { return kernel_.get(); }
+    const PortTransport* port_transport() const { return port_transport_.get(); }
     // Runs a function on the worker's thread, between two polls; false when it has stopped.
     template <typename Function>
     bool run(Function&& function) {
@@ -46,14 +50,19 @@ public:
 private:
     WorkerUnit(uint8_t index, const SharedPorts& shared) : index_(index), shared_(shared) {}
     std::expected<void, std::string> open_transport(const Config& config);
-    std::expected<void, std::string> make_worker(const Config& config, Incarnation incarnation);
+    std::expected<void, std::string> open_kernel_transport(const Config& config);
+    void open_port_transport(const Config& config);
+    void make_loop(const Config& config);
+    RingTransport& transport();
+    void make_worker(const Config& config, Incarnation incarnation);
 
     uint8_t index_;
     SharedPorts shared_;
     std::unique_ptr<EpochFile> epochs_;
     std::unique_ptr<KernelTransport> kernel_;
-    std::unique_ptr<LossTransport> loss_;
     std::unique_ptr<Transmitter> out_;
+    std::unique_ptr<PortTransport> port_transport_;
+    std::unique_ptr<LossTransport> loss_;
     std::unique_ptr<Worker> worker_;
     std::unique_ptr<RingLink> link_;
     std::unique_ptr<PollLoop> loop_;

@@ -4,8 +4,14 @@
 def device(options, number, interface):
     if options["device"] == "af_xdp":
         extra = f",queue_count={options['workers']}" if options["workers"] > 1 else ""
-        return f"net_af_xdp{number},iface={interface}{extra}"
+        return f"net_af_xdp{number},iface={interface},busy_budget=0{extra}"
     return f"net_af_packet{number},iface={interface}"
+
+
+def ring_port(options):
+    if options["ring"] == "dpdk":
+        return f'device = "{device(options, 2, "ring")}"'
+    return 'interface = "ring"'
 
 
 def for_node(world, node):
@@ -26,7 +32,7 @@ solo = "{o['solo']}"
 stall = "{o['stall']}"
 [ring]
 transport = "{o['ring']}"
-interface = "ring"
+{ring_port(o)}
 group = "239.192.0.1"
 port = 7946
 ack = "{o['ack']}"
