@@ -225,12 +225,16 @@ class Lab:
         file.write_text(config.holdfast_toml(self.name, self.folder, self.options, self.nodes().index(node)))
         self.spawn(node, [daemon_path(), "--config", file], key=node)
 
-    def kill(self, node):
-        """SIGKILL; returns the monotonic time of it."""
-        self.need_node(node)
+    def kill(self, *nodes):
+        """SIGKILL, to all of them at one instant; returns the monotonic time of it."""
+        for node in nodes:
+            self.need_node(node)
+            if not self.running(node):
+                raise LabError(f"{node} does not run")
         at = time.monotonic()
-        pid = self.state.signal(node, signal.SIGKILL)
-        netns.wait_gone(pid, self.state.processes[node]["start"], 5)
+        pids = [self.state.signal(node, signal.SIGKILL) for node in nodes]
+        for node, pid in zip(nodes, pids):
+            netns.wait_gone(pid, self.state.processes[node]["start"], 5)
         return at
 
     def stop(self, node, seconds=10):
