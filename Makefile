@@ -21,7 +21,7 @@ system: all
 
 # The promises, one line each, with figures.
 accept-forward: all
-	HOLDFAST_BUILD=$(BUILD) python3 tests/system/accept_forward.py
+	HOLDFAST_BUILD=$(BUILD) python3 tests/system/run.py --accept
 
 demo:
 	deploy/demo
