@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""Reliable multicast between network namespaces: our ring (sealed) beside NORM and OpenPGM.
+
+Messages per second, latency, the last message under heavy loss, and what a healthy receiver sees
+while another is stopped for 3 s. Needs root; makes namespaces of its own, with a bridge in one, and
+removes them. Every figure is a median of --runs runs, and the systems take turns within each.
+"""
+import argparse
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+PREFIX = "hf-ringbench-"
+HERE = os.path.dirname(os.path.abspath(__file__))
+NODES = 3
+
+
+def sh(*words, **kw):
+    return subprocess.run(words, check=True, **kw)
+
+
+@contextlib.contextmanager
+def network():
+    """A switch and three nodes with eth0 and 203.0.113.1 to .3."""
+    names = [PREFIX + "switch"] + [f"{PREFIX}{i}" for i in range(NODES)]
+    try:
+        for name in names:
+            sh("ip", "netns", "add", name)
+        switch = names[0]
+        sh("ip", "-n", switch, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+        sh("ip", "-n", switch, "link", "set", "br0", "up")
+        for i, name in enumerate(names[1:]):
+            sh("ip", "-n", name, "link", "add", "eth0", "type", "veth", "peer", f"port{i}", "netns", switch)
+            sh("ip", "-n", switch, "link", "set", f"port{i}", "master", "br0", "up")
+            sh("ip", "-n", name, "addr", "add", f"203.0.113.{i + 1}/24", "dev", "eth0")
+            sh("ip", "-n", name, "link", "set", "lo", "up")
+            sh("ip", "-n", name, "link", "set", "eth0", "up")
+            sh("ip", "-n", name, "route", "add", "224.0.0.0/4", "dev", "eth0")
+        time.sleep(1)
+        yield names[1:]
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL)
+
+
+class Lab:
+    def __init__(self, namespaces, peers, scratch):
+        self.namespaces, self.peers, self.scratch = namespaces, peers, scratch
+
+    def set_loss(self, percent):
+        """In every receiver, of every UDP datagram, whoever sent it."""
+        for name in self.namespaces[1:]:
+            subprocess.run(["tc", "-n", name, "qdisc", "del", "dev", "eth0", "clsact"], stderr=subprocess.DEVNULL)
+        if percent == 0:
+            return
+        program = os.path.join(self.scratch, f"loss{percent}.o")
+        sh("clang", "-O2", "-target", "bpf", f"-DPERCENT={percent}", "-c", os.path.join(HERE, "loss.bpf.c"), "-o", program)
+        for name in self.namespaces[1:]:
+            sh("tc", "-n", name, "qdisc", "add", "dev", "eth0", "clsact")
+            sh("tc", "-n", name, "filter", "add", "dev", "eth0", "ingress", "bpf", "da", "obj", program, "sec", "classifier")
+
+    def run(self, system, receivers=1, stop=None, **options):
+        """One run; what the sender printed, and each receiver. stop: (receiver, at, for seconds)."""
+        def start(node, role):
+            words = ["ip", "netns", "exec", self.namespaces[node], self.peers[system], "--role", role, "--node", str(node),
+                     "--nodes", str(receivers + 1)]
+            for key, value in options.items():
+                words += ["--" + key, str(value)]
+            return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+        processes = [start(n + 1, "rx") for n in range(receivers)]
+        try:
+            time.sleep(0.3)
+            sender = start(0, "tx")
+            processes.append(sender)
+            if stop:
+                victim, at, duration = stop
+                time.sleep(at)
+                processes[victim].send_signal(signal.SIGSTOP)
+                time.sleep(duration)
+                processes[victim].send_signal(signal.SIGCONT)
+            sent = sender.communicate(timeout=options["seconds"] + 30)[0]
+            out = []
+            for p in processes[:receivers]:
+                p.terminate()
+                out.append(p.communicate(timeout=10)[0])
+            return json.loads(sent), [json.loads(o) for o in out]
+        except (subprocess.TimeoutExpired, json.JSONDecodeError):
+            return None, []
+        finally:
+            for p in processes:
+                if p.poll() is None:
+                    p.kill()
+                    p.wait()
+
+
+def median(values):
+    return statistics.median(values) if values else float("nan")
+
+
+def table(title, columns, rows):
+    print(f"\n### {title}\n")
+    print("| | " + " | ".join(columns) + " |")
+    print("|---|" + "---|" * len(columns))
+    for name, cells in rows:
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    sys.stdout.flush()
+
+
+def throughput(lab, systems, runs, seconds):
+    sizes, results = (64, 256, 1400), {}
+    for loss in (0, 1):
+        lab.set_loss(loss)
+        for _ in range(runs):
+            for receivers in (1, 2):
+                for size in sizes:
+                    for system in systems:
+                        sent, got = lab.run(system, receivers, size=size, seconds=seconds)
+                        if got:  # the slowest receiver counts
+                            results.setdefault((loss, receivers, size, system), []).append(
+                                (min(g["rate"] for g in got), min(g["received"] for g in got) / max(sent["sent"], 1),
+                                 1e6 * (sent["cpu"] + sum(g["cpu"] for g in got)) / max(sent["sent"], 1)))
+    columns = [f"{size} B, {r} rx" for r in (1, 2) for size in sizes]
+    for loss in (0, 1):
+        rows = []
+        for system in systems:
+            cells = []
+            for r in (1, 2):
+                for size in sizes:
+                    got = results.get((loss, r, size, system), [])
+                    text = f"{median([x[0] for x in got]) / 1000:.0f}" if got else "-"
+                    arrived = median([x[1] for x in got])
+                    cells.append(text + (f" ({100 * arrived:.0f} % arrived)" if arrived < 0.999 else ""))
+            rows.append((system, cells))
+        table(f"Thousand messages a second, {loss} % loss, at the slowest receiver", columns, rows)
+        rows = [(system, [f"{median([x[2] for x in results.get((loss, r, size, system), [])]):.2f}" for r in (1, 2) for size in sizes])
+                for system in systems]
+        table(f"Processor time for a message in us, sender and receivers together, {loss} % loss", columns, rows)
+
+
+def latencies(lab, systems, runs, title, loss, receivers, **options):
+    lab.set_loss(loss)
+    figures = {system: [] for system in systems}
+    for _ in range(runs):
+        for system in systems:
+            sent, got = lab.run(system, receivers, **options)
+            if got:
+                figures[system].append((got[0]["p50"], got[0]["p99"], got[0]["max"], got[0]["received"] / max(sent["sent"], 1)))
+    rows = []
+    for system in systems:
+        f = figures[system]
+        rows.append((system, [f"{median([x[i] for x in f]):.0f}" for i in range(3)] + [f"{100 * median([x[3] for x in f]):.1f} %"]))
+    table(title, ["p50 us", "p99 us", "max us", "delivered"], rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", required=True, help="folder with ring_peer_holdfast, ring_peer_norm, ring_peer_pgm")
+    parser.add_argument("--systems", default="holdfast,norm,pgm")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--parts", default="throughput,latency,tail,frozen")
+    a = parser.parse_args()
+    systems = a.systems.split(",")
+    peers = {s: os.path.join(os.path.abspath(a.build), "ring_peer_" + s) for s in systems}
+    parts = a.parts.split(",")
+    with network() as namespaces, tempfile.TemporaryDirectory() as scratch:
+        lab = Lab(namespaces, peers, scratch)
+        if "throughput" in parts:
+            throughput(lab, systems, a.runs, a.seconds)
+        if "latency" in parts:
+            for loss in (0, 1):
+                latencies(lab, systems, a.runs, f"Latency of 256 bytes at 10,000 a second, 2 receivers, {loss} % loss", loss, 2,
+                          size=256, rate=10000, seconds=4)
+        if "tail" in parts:
+            latencies(lab, systems, a.runs, "The last message of a burst: single ones, 25 ms apart, 20 % loss", 20, 1,
+                      size=256, rate=40, seconds=10)
+        if "frozen" in parts:
+            lab.set_loss(0)
+            latencies(lab, systems, a.runs, "A healthy receiver at 20,000 a second while another is stopped for 3 s", 0, 2,
+                      size=256, rate=20000, seconds=7, stop=(1, 2, 3))
+
+
+if __name__ == "__main__":
+    main()
