@@ -65,6 +65,12 @@ Disposition Worker::handle(Frame& frame, Instant now) {
 // through, as long as our epoch was confirmed lately.
 Disposition Worker::pass(const Frame& frame, const Step& step, Instant now) {
     if (step.header_changed) takeover_.publish_header(step.session, now);
+    // A full gate pushes back: no new connection is begun whose SYN-ACK would find no room.
+    if (step.created && replicator_.gate().room() == 0) [[unlikely]] {
+        ++counters_.pushed_back;
+        forwarder_.drop(step.session, now);
+        return Disposition::drop;
+    }
     const uint32_t what = step.out == Side::back ? kToBack : 0;
     if (!may_transmit_[step.group.value]) [[unlikely]] {
         ++counters_.held_silent;

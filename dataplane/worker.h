@@ -39,13 +39,16 @@ struct WorkerOptions {
 };
 
 struct WorkerCounters {
-    uint64_t held_silent = 0, silenced = 0, resets = 0, lost_sessions = 0, unknown_in_gate = 0;
+    uint64_t held_silent = 0, silenced = 0, pushed_back = 0, resets = 0, lost_sessions = 0,
+             unknown_in_gate = 0;
 };
 inline constexpr CounterInfo<WorkerCounters> kWorkerCounters[] = {
     {"held_unconfirmed", "Packets held because the epoch was not confirmed lately.",
      &WorkerCounters::held_silent},
     {"silenced", "Times a group fell silent because nobody confirmed its epoch.",
      &WorkerCounters::silenced},
+    {"pushed_back", "New connections refused because the release gate was full.",
+     &WorkerCounters::pushed_back},
     {"resets_sent", "Resets sent for segments of sessions nobody knows.", &WorkerCounters::resets},
     {"sessions_lost", "Flows of an adopted group that could not be carried on, and were reset.",
      &WorkerCounters::lost_sessions},

@@ -29,7 +29,7 @@ inline constexpr CounterInfo<GateCounters> kGateCounters[] = {
     {"held", "Packets that had to wait for their state to be held elsewhere.", &GateCounters::held},
     {"released", "Packets that left the gate.", &GateCounters::released},
     {"abandoned", "Packets forgotten because their group was lost.", &GateCounters::abandoned},
-    {"full", "Times work was refused because the gate was full.", &GateCounters::full},
+    {"full", "Packets refused because the gate was full.", &GateCounters::full},
     {"wait_nanoseconds", "Time that released packets waited, summed.", &GateCounters::wait_ns},
     {"longest_wait_nanoseconds", "The longest that a released packet waited.",
      &GateCounters::longest_wait_ns},
@@ -62,10 +62,10 @@ public:
     size_t room() const { return free_.size(); }
     size_t size() const { return waiting_.size(); }
 
-    // False, and counted, when the gate is full. `tag` comes back with the packet.
+    // False, and counted, when the gate is full (or the packet too long for it). `tag` comes back
+    // with the packet.
     bool hold(const GateNeed& need, GateTag tag, Bytes packet, Instant now) {
-        CHECK(packet.size() <= kMaxPacket);
-        if (free_.empty()) {
+        if (free_.empty() || packet.size() > kMaxPacket) {
             ++counters_.full;
             return false;
         }

@@ -84,7 +84,8 @@ class World:
             for side in SIDES:
                 ns.connect(switch, side, space, side, queues=self.options["workers"])
                 ns.plain_offloads(space, side)
-            ns.address(space, "ring", f"192.0.2.{i + 1}/24")
+            if self.options["ring"] != "dpdk":  # else the ring is not the kernel's, and it would answer for it
+                ns.address(space, "ring", f"192.0.2.{i + 1}/24")
             ns.address(space, "front", f"198.51.100.{i + 1}/24", f"2001:db8:1::{i + 1}/64")
             os.makedirs(self.run_dir(node), mode=0o755, exist_ok=True)
         for i, client in enumerate(self.clients):
