@@ -1,25 +1,22 @@
 #include "dataplane/flow/session_table.h"
 
+#include <algorithm>
 #include <new>
 
 #include "base/check.h"
 
 namespace holdfast {
 
-void SessionTable::Free::operator()(Session* p) const {
-    ::operator delete[](static_cast<void*>(p), std::align_val_t{alignof(Session)});
-}
-
 SessionTable::SessionTable(const SessionTableOptions& options)
     : hash_(options.seed),
       capacity_(options.capacity),
       embryonic_limit_(options.embryonic_limit),
-      sessions_(static_cast<Session*>(::operator new[](size_t{options.capacity} * sizeof(Session),
-                                                       std::align_val_t{alignof(Session)}))),
+      sessions_(options.capacity),
       index_(size_t{options.capacity} * 3 + 2),
       generations_(options.capacity),
       embryonic_links_(options.capacity) {
     CHECK(capacity_ > 0 && capacity_ <= 1u << 26 && embryonic_limit_ > 0);
+    std::ranges::fill(index_, Entry{});
     free_.reserve(capacity_);
     for (uint32_t slot = capacity_; slot-- > 0;) free_.push_back(slot);
 }

@@ -9,12 +9,12 @@
 
 #include <cstdint>
 #include <expected>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "base/counters.h"
 #include "dataplane/drop.h"
+#include "dataplane/flow/huge_array.h"
 #include "dataplane/flow/session.h"
 #include "dataplane/flow/tuple_hash.h"
 
@@ -105,15 +105,11 @@ private:
     void index_add(const FlowKey& key, uint32_t where);
     void index_remove(const FlowKey& key, uint32_t where);
 
-    // new[] of an aligned type without touching the pages before they are used.
-    struct Free {
-        void operator()(Session* p) const;
-    };
     TupleHash hash_;
     uint32_t capacity_;
     uint32_t embryonic_limit_;
-    std::unique_ptr<Session[], Free> sessions_;
-    std::vector<Entry> index_;
+    HugeArray<Session> sessions_;
+    HugeArray<Entry> index_;
     std::vector<uint32_t> generations_;  // odd: in use
     std::vector<uint32_t> free_;
     std::vector<Link> embryonic_links_;  // age order; the list's ends are below

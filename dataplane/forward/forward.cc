@@ -180,11 +180,8 @@ Step Forwarder::Impl::on_session(Frame& frame, const Packet& packet, const TcpSe
             session.client_vlan = packet.ethernet.vlan;
         }
     }
-    Step changes;
-    after_tracking(session, found.slot, track, changes, now);
     Step step = pass(frame, packet, tcp, session, found.direction);
-    step.header_changed = changes.header_changed;
-    step.closed = changes.closed;
+    after_tracking(session, found.slot, track, step, now);
     step.session = table.index_of(found.slot);
     if (track.syn_ack && step.verdict == Step::Verdict::transmit &&
         !session.has(Session::kCommitted)) {
@@ -211,25 +208,23 @@ void Forwarder::Impl::after_tracking(Session& session, uint32_t slot, const Trac
     if (track.progress && !session.has(Session::kDirtySegment)) mark_dirty(session, slot);
 }
 
-std::optional<LinkHop> Forwarder::Impl::hop_towards(const Session& session,
-                                                    Direction towards) const {
+LinkHop Forwarder::Impl::hop_towards(const Session& session, Direction towards) const {
     const MacAddress& own = groups[session.group.value].mac;
     if (towards == Direction::from_client) {
-        if (session.client_mac == MacAddress{}) return std::nullopt;
-        return LinkHop{session.client_mac, own, session.client_vlan};
+        const bool known = session.client_mac != MacAddress{};
+        return {known ? &session.client_mac : nullptr, &own, session.client_vlan};
     }
     const MacAddress* mac =
         session.backend_index == Session::kNoBackend
             ? back.mac_of(next_hop(options.back, session.backend.address))
             : back.mac(services[session.service].neighbors[session.backend_index]);
-    if (mac == nullptr) return std::nullopt;
-    return LinkHop{*mac, own, options.back.vlan};
+    return {mac, &own, options.back.vlan};
 }
 
 // Out to the other side: the last step of every segment that goes on.
 Step Forwarder::Impl::pass(Frame& frame, const Packet& packet, const TcpSegment& tcp,
                            Session& session, Direction from) {
-    const auto hop = hop_towards(session, opposite(from));
+    const LinkHop hop = hop_towards(session, opposite(from));
     Step step;
     step.direction = from;
     step.group = session.group;
@@ -243,7 +238,7 @@ Step Forwarder::Impl::pass(Frame& frame, const Packet& packet, const TcpSegment&
     const FlowKey now =
         to_backend ? FlowKey{session.pool, session.backend} : FlowKey{session.vip, session.client};
     rewrite_tcp(packet.bytes.data(), packet.ip, was, now);
-    rewrite_link(frame, packet.ethernet, *hop);
+    rewrite_link(frame, packet.ethernet, hop);
     step.verdict = Step::Verdict::transmit;
     step.out = to_backend ? Side::back : Side::front;
     return step;

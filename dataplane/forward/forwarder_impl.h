@@ -51,8 +51,8 @@ private:
 struct Forwarder::Impl final : ProbeOutput {
     // A frame taken apart. The IP packet without link padding.
     struct Packet {
-        EthernetHeader ethernet;
-        IpHeader ip;
+        const EthernetHeader& ethernet;
+        const IpHeader& ip;
         MutableBytes bytes;
         MutableBytes payload() const { return bytes.subspan(ip.header_size, ip.payload_size); }
     };
@@ -83,7 +83,7 @@ struct Forwarder::Impl final : ProbeOutput {
                         Instant now);
     Step pass(Frame& frame, const Packet& packet, const TcpSegment& tcp, Session& session,
               Direction from);
-    std::optional<LinkHop> hop_towards(const Session& session, Direction towards) const;
+    LinkHop hop_towards(const Session& session, Direction towards) const;
     bool make_room(Instant now);
 
     // local.cc

@@ -43,7 +43,7 @@ Step Forwarder::Impl::on_icmp_error(Frame& frame, const Packet& packet) {
     if (!in_flight(session, towards, {load_be<uint32_t>(tcp + 4)}))
         return dropped(DropReason::icmp_out_of_window);
     if (packet.ip.ttl <= 1) return dropped(DropReason::ttl_expired);
-    const auto hop = hop_towards(session, towards);
+    const LinkHop hop = hop_towards(session, towards);
     if (!hop) return dropped(DropReason::neighbor_unresolved);
 
     const bool to_backend = towards == Direction::from_backend;
@@ -52,7 +52,7 @@ Step Forwarder::Impl::on_icmp_error(Frame& frame, const Packet& packet) {
     rewrite_ip(packet.bytes.data(), packet.ip, original.destination.address,
                original.source.address);
     finish_icmp(original.destination.address, original.source.address, message);
-    rewrite_link(frame, packet.ethernet, *hop);
+    rewrite_link(frame, packet.ethernet, hop);
     ++counters.icmp_translated;
     Step step;
     step.verdict = Step::Verdict::transmit;

@@ -31,11 +31,11 @@ size_t emit(Reset& r, MutableBytes to) {
 }  // namespace
 
 size_t Forwarder::make_reset(const Session& session, Direction towards, MutableBytes to) {
-    const auto hop = impl_->hop_towards(session, towards);
+    const LinkHop hop = impl_->hop_towards(session, towards);
     if (!hop) return 0;
     const TcpSide& receiver = session.side(towards);
     Reset r;
-    r.ethernet = {hop->destination, hop->source, hop->vlan, 0};
+    r.ethernet = {*hop.destination, *hop.source, hop.vlan, 0};
     r.key = towards == Direction::from_client ? FlowKey{session.vip, session.client}
                                               : FlowKey{session.pool, session.backend};
     // What the receiver last said it expects; if it has moved on, its challenge ACK tells and that
@@ -72,10 +72,10 @@ size_t Forwarder::make_reset(Bytes frame, MutableBytes to) {
 }
 
 size_t Forwarder::make_ethernet(const Session& session, Direction towards, MutableBytes to) const {
-    const auto hop = impl_->hop_towards(session, towards);
+    const LinkHop hop = impl_->hop_towards(session, towards);
     if (!hop) return 0;
     ByteWriter w(to);
-    emit_ethernet({hop->destination, hop->source, hop->vlan,
+    emit_ethernet({*hop.destination, *hop.source, hop.vlan,
                    session.client.address.is_v4() ? kEtherTypeIpv4 : kEtherTypeIpv6},
                   w);
     return w.ok() ? w.used() : 0;

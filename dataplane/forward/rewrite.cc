@@ -6,86 +6,119 @@
 namespace holdfast {
 namespace {
 
-// Addresses and ports in the order in which they lie on the wire.
+// Addresses and ports in the order in which they lie on the wire. A template, so that all sizes are
+// known: this runs twice a packet.
+template <bool v4>
 struct WireTuple {
-    std::byte bytes[36];
-    size_t addresses;  // bytes of the two addresses; the ports follow
+    static constexpr size_t kAddress = address_size(v4);
+    static constexpr size_t kAddresses = 2 * kAddress;
+    std::byte bytes[kAddresses + 4];
 
-    WireTuple(const FlowKey& key, bool v4) : addresses(2 * address_size(v4)) {
-        const size_t n = address_size(v4);
-        std::memcpy(bytes, address_bytes(key.source.address, v4), n);
-        std::memcpy(bytes + n, address_bytes(key.destination.address, v4), n);
-        store_be(bytes + addresses, key.source.port);
-        store_be(bytes + addresses + 2, key.destination.port);
+    explicit WireTuple(const FlowKey& key) {
+        std::memcpy(bytes, address_bytes(key.source.address, v4), kAddress);
+        std::memcpy(bytes + kAddress, address_bytes(key.destination.address, v4), kAddress);
+        store_be(bytes + kAddresses, key.source.port);
+        store_be(bytes + kAddresses + 2, key.destination.port);
     }
 };
 
-// TTL and protocol share a 16-bit word of the IPv4 header.
-void decrement_ttl(std::byte* ip, bool v4, ChecksumDelta& delta) {
-    if (!v4) {
-        ip[7] = static_cast<std::byte>(static_cast<uint8_t>(ip[7]) - 1);
-        return;
+constexpr size_t kIpv4Checksum = 10, kIpv4Ttl = 8, kIpv6HopLimit = 7;
+
+std::byte minus_one(std::byte b) { return static_cast<std::byte>(static_cast<uint8_t>(b) - 1); }
+
+// Writes addresses, decrements TTL or hop limit; `addresses` is what the transport's checksum must
+// hear of.
+template <bool v4>
+void rewrite_header(std::byte* ip, const WireTuple<v4>& was, const WireTuple<v4>& now,
+                    bool decrement, ChecksumDelta& addresses) {
+    constexpr size_t n = WireTuple<v4>::kAddresses;
+    addresses.replace(was.bytes, now.bytes, n);
+    if constexpr (v4) {
+        ChecksumDelta header = addresses;
+        if (decrement) {  // TTL and protocol share a word
+            const std::byte old[2] = {ip[kIpv4Ttl], ip[kIpv4Ttl + 1]};
+            const std::byte word[2] = {minus_one(old[0]), old[1]};
+            ip[kIpv4Ttl] = word[0];
+            header.replace(old, word, 2);
+        }
+        header.apply(ip + kIpv4Checksum);
+    } else if (decrement) {
+        ip[kIpv6HopLimit] = minus_one(ip[kIpv6HopLimit]);
     }
-    std::byte old[2] = {ip[8], ip[9]};
-    ip[8] = static_cast<std::byte>(static_cast<uint8_t>(ip[8]) - 1);
-    delta.replace(old, ip + 8, 2);
+    std::memcpy(ip + (v4 ? kIpv4SourceOffset : kIpv6SourceOffset), now.bytes, n);
+}
+
+template <bool v4>
+void rewrite_ports(std::byte* tcp, const WireTuple<v4>& was, const WireTuple<v4>& now,
+                   ChecksumDelta& delta) {
+    constexpr size_t n = WireTuple<v4>::kAddresses;
+    delta.replace(was.bytes + n, now.bytes + n, 4);
+    std::memcpy(tcp, now.bytes + n, 4);
+}
+
+template <bool v4>
+void rewrite_packet(std::byte* ip, size_t header_size, const FlowKey& was, const FlowKey& now) {
+    const WireTuple<v4> before(was), after(now);
+    ChecksumDelta delta;
+    rewrite_header<v4>(ip, before, after, true, delta);
+    std::byte* tcp = ip + header_size;
+    rewrite_ports<v4>(tcp, before, after, delta);
+    delta.apply(tcp + kTcpChecksumOffset);
+}
+
+template <bool v4>
+void rewrite_quoted(std::byte* quote, const IpHeader& ip, const FlowKey& was, const FlowKey& now) {
+    const WireTuple<v4> before(was), after(now);
+    ChecksumDelta delta;
+    rewrite_header<v4>(quote, before, after, false, delta);
+    std::byte* tcp = quote + ip.header_size;
+    rewrite_ports<v4>(tcp, before, after, delta);
+    if (ip.payload_size >= kTcpChecksumOffset + 2) delta.apply(tcp + kTcpChecksumOffset);
+}
+
+template <bool v4>
+void rewrite_addresses(std::byte* ip, const FlowKey& was, const FlowKey& now) {
+    ChecksumDelta unused;
+    rewrite_header<v4>(ip, WireTuple<v4>(was), WireTuple<v4>(now), true, unused);
 }
 
 }  // namespace
 
 void rewrite_link(Frame& frame, const EthernetHeader& old, const LinkHop& hop) {
-    std::byte header[18];
-    ByteWriter w(header);
-    emit_ethernet({hop.destination, hop.source, hop.vlan, old.type}, w);
-    frame.data += old.size;
-    frame.data -= w.used();
-    frame.length = static_cast<uint32_t>(frame.length - old.size + w.used());
-    std::memcpy(frame.data, header, w.used());
+    const size_t size = ethernet_size(hop.vlan);
+    std::byte* p = frame.data + old.size - size;
+    frame.data = p;
+    frame.length = static_cast<uint32_t>(frame.length - old.size + size);
+    std::memcpy(p, hop.destination->bytes.data(), 6);
+    std::memcpy(p + 6, hop.source->bytes.data(), 6);
+    if (hop.vlan != 0) {
+        store_be(p + 12, kEtherTypeVlan);
+        store_be(p + 14, hop.vlan);
+    }
+    store_be(p + size - 2, old.type);
 }
 
 void rewrite_tcp(std::byte* ip_packet, const IpHeader& ip, const FlowKey& was, const FlowKey& now) {
-    const WireTuple before(was, ip.v4), after(now, ip.v4);
-    const size_t n = after.addresses;
-    ChecksumDelta delta;
-    delta.replace(before.bytes, after.bytes, n);
-    if (ip.v4) {
-        ChecksumDelta of_ip = delta;
-        decrement_ttl(ip_packet, true, of_ip);
-        of_ip.apply(ip_packet + 10);
-    } else {
-        decrement_ttl(ip_packet, false, delta);
-    }
-    delta.replace(before.bytes + n, after.bytes + n, 4);
-    std::memcpy(ip_packet + (ip.v4 ? kIpv4SourceOffset : kIpv6SourceOffset), after.bytes, n);
-    std::byte* tcp = ip_packet + ip.header_size;
-    std::memcpy(tcp, after.bytes + n, 4);
-    delta.apply(tcp + kTcpChecksumOffset);
+    if (ip.v4)
+        rewrite_packet<true>(ip_packet, ip.header_size, was, now);
+    else
+        rewrite_packet<false>(ip_packet, ip.header_size, was, now);
 }
 
 void rewrite_ip(std::byte* ip_packet, const IpHeader& ip, const IpAddress& source,
                 const IpAddress& destination) {
-    const WireTuple before({{ip.source, 0}, {ip.destination, 0}}, ip.v4);
-    const WireTuple after({{source, 0}, {destination, 0}}, ip.v4);
-    ChecksumDelta delta;
-    delta.replace(before.bytes, after.bytes, after.addresses);
-    decrement_ttl(ip_packet, ip.v4, delta);
-    if (ip.v4) delta.apply(ip_packet + 10);
-    std::memcpy(ip_packet + (ip.v4 ? kIpv4SourceOffset : kIpv6SourceOffset), after.bytes,
-                after.addresses);
+    const FlowKey was{{ip.source, 0}, {ip.destination, 0}}, now{{source, 0}, {destination, 0}};
+    if (ip.v4)
+        rewrite_addresses<true>(ip_packet, was, now);
+    else
+        rewrite_addresses<false>(ip_packet, was, now);
 }
 
 void rewrite_quote(MutableBytes quote, const IpHeader& ip, const FlowKey& was, const FlowKey& now) {
-    const WireTuple before(was, ip.v4), after(now, ip.v4);
-    const size_t n = after.addresses;
-    std::byte* p = quote.data();
-    ChecksumDelta delta;
-    delta.replace(before.bytes, after.bytes, n);
-    if (ip.v4) delta.apply(p + 10);
-    std::memcpy(p + (ip.v4 ? kIpv4SourceOffset : kIpv6SourceOffset), after.bytes, n);
-    std::byte* tcp = p + ip.header_size;
-    std::memcpy(tcp, after.bytes + n, 4);
-    delta.replace(before.bytes + n, after.bytes + n, 4);
-    if (ip.payload_size >= kTcpChecksumOffset + 2) delta.apply(tcp + kTcpChecksumOffset);
+    if (ip.v4)
+        rewrite_quoted<true>(quote.data(), ip, was, now);
+    else
+        rewrite_quoted<false>(quote.data(), ip, was, now);
 }
 
 }  // namespace holdfast

@@ -9,11 +9,12 @@
 
 namespace holdfast {
 
-// The link part of a frame to be sent.
+// The link part of a frame to be sent: addresses that somebody else keeps.
 struct LinkHop {
-    MacAddress destination;
-    MacAddress source;
+    const MacAddress* destination = nullptr;  // nullptr: not known
+    const MacAddress* source = nullptr;
     uint16_t vlan = 0;
+    explicit operator bool() const { return destination != nullptr; }
 };
 
 // Replaces the Ethernet header, which may change its size: the IP header stays where it is. There

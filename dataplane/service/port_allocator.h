@@ -37,10 +37,11 @@ inline constexpr CounterInfo<PortCounters> kPortCounters[] = {
 class PortAllocator {
 public:
     static constexpr uint32_t kSlices = 8;
-    // Probes for a slice or range of one pool. At 90 % use of a range 0.9^64 = 0.1 % of
-    // allocations go on to the next pool; multiplied by the workers, because only one port in so
-    // many leads to this one.
+    // Probes for a range of one pool. At 90 % use of it 0.9^64 = 0.1 % of allocations go on to the
+    // next. Twice that in all: a SYN that finds everything full costs 128 cache misses, not as many
+    // as there are pools. Multiplied by the workers, as one port in so many leads to this one.
     static constexpr uint32_t kProbes = 64;
+    static constexpr uint32_t kProbesInAll = 2 * kProbes;
 
     PortAllocator(const FlowSteering& steering, uint64_t seed)
         : steering_(steering), random_(seed) {}
@@ -59,7 +60,7 @@ private:
     };
     static Range slice(const Pool& pool, uint64_t first_slice, uint32_t slices);
     std::optional<Endpoint> probe(const Pool& pool, const Endpoint& backend, Range from,
-                                  const SessionTable& table);
+                                  const SessionTable& table, uint32_t& budget);
 
     FlowSteering steering_;
     Random random_;

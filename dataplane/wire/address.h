@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -13,35 +14,44 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
+
 namespace holdfast {
 
 struct MacAddress {
     std::array<uint8_t, 6> bytes{};
-    friend constexpr auto operator<=>(const MacAddress&, const MacAddress&) = default;
     constexpr bool is_group() const { return bytes[0] & 1; }
+    friend constexpr auto operator<=>(const MacAddress&, const MacAddress&) = default;
+    friend constexpr bool operator==(const MacAddress& a, const MacAddress& b) {
+        using Words = std::array<uint16_t, 3>;
+        const auto x = std::bit_cast<Words>(a), y = std::bit_cast<Words>(b);
+        return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2])) == 0;
+    }
 };
 
+// Made and compared several times for every packet, hence in words: byte by byte, each use costs a
+// failed store-to-load forwarding.
 struct IpAddress {
     std::array<uint8_t, 16> bytes{};
 
     static constexpr IpAddress v4(uint32_t host_order) {
-        IpAddress a;
-        a.bytes[10] = a.bytes[11] = 0xff;
-        for (int i = 0; i < 4; ++i)
-            a.bytes[12 + i] = static_cast<uint8_t>(host_order >> (24 - 8 * i));
-        return a;
+        return std::bit_cast<IpAddress>(Words{0, big(uint64_t{0xffff} << 32 | host_order)});
     }
     constexpr bool is_v4() const {
-        for (int i = 0; i < 10; ++i)
-            if (bytes[i] != 0) return false;
-        return bytes[10] == 0xff && bytes[11] == 0xff;
+        const Words w = words();
+        return (w[0] | (big(w[1]) >> 32 ^ 0xffff)) == 0;
     }
     // Only for is_v4(): the address in host byte order.
-    constexpr uint32_t as_v4() const {
-        return uint32_t{bytes[12]} << 24 | uint32_t{bytes[13]} << 16 | uint32_t{bytes[14]} << 8 |
-               bytes[15];
-    }
+    constexpr uint32_t as_v4() const { return static_cast<uint32_t>(big(words()[1])); }
     friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) = default;
+    friend constexpr bool operator==(const IpAddress& a, const IpAddress& b) {
+        const Words x = a.words(), y = b.words();
+        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+    }
+
+private:
+    using Words = std::array<uint64_t, 2>;
+    constexpr Words words() const { return std::bit_cast<Words>(*this); }
 };
 
 struct Endpoint {
