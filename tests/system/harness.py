@@ -180,10 +180,10 @@ def sessions_at(lab, node):
 class Capture:
     """tcpdump at the bridge's end of a host's link: what the host sent (`in` to the bridge), or all."""
 
-    def __init__(self, lab, host, link, sent_only=True, snap=96, name=None):
-        self.file = lab.folder / f"{name or host + '-' + link}.pcap"
+    def __init__(self, lab, host, link, sent_only=True, snap=96):
         self.lab = lab
         port = plan.bridge_port(host, link) if host else link
+        self.file = lab.folder / f"{port}.pcap"
         self.key = f"net/capture-{port}"
         argv = ["tcpdump", "-i", port, "-s", str(snap), "-U", "-w", self.file, "-Z", "root", "-B", "16384",
                 "--immediate-mode"]
@@ -216,16 +216,24 @@ def from_virtual_mac(frames):
     return [(t, f) for t, f in frames if f[6:12] == VIRTUAL_MAC]
 
 
-def overlap(by_node):
-    """Nodes that sent under the virtual MAC in turns: those that did so again after another had begun."""
-    turns = sorted((t, node) for node, frames in by_node.items() for t, _ in from_virtual_mac(frames))
+def turns(by_node):
+    """Who sent under the virtual MAC, in order: a node appears again if it did so after another had."""
+    sent = sorted((t, node) for node, frames in by_node.items() for t, _ in from_virtual_mac(frames))
     order = []
-    for _, node in turns:
+    for _, node in sent:
         if not order or order[-1] != node:
             order.append(node)
     return order
 
 
+def check_turns(by_node, first, epochs, where):
+    """One holder in an epoch: whoever sends as the holder has a turn for each epoch it won, and no other."""
+    order = turns(by_node)
+    check(order and order[0] == first, f"on the {where}, {first} held first, but the senders were {order}")
+    check(len(order) <= epochs, f"on the {where}, {epochs} epochs, but senders under the virtual MAC took turns: {order}")
+    return order
+
+
 __all__ = ["Capture", "Case", "DETECTION_MS", "Failure", "Lab", "LabError", "Options", "ROOT", "Result", "Skip",
-           "Traffic", "VIPS", "accept", "adoptions", "check", "counters", "from_virtual_mac", "limit", "overlap",
-           "plan", "pulled", "read_pcap", "sessions_at", "wait_new_holder"]
+           "Traffic", "VIPS", "accept", "adoptions", "check", "check_turns", "counters", "from_virtual_mac", "limit",
+           "plan", "pulled", "read_pcap", "sessions_at", "turns", "wait_new_holder"]

@@ -1,7 +1,7 @@
 """Nodes die, pause, are cut off and come back under load: every byte is checked by real kernel endpoints."""
 import time
 
-from tests.system.harness import (Capture, Traffic, accept, adoptions, check, counters, limit, overlap, pulled,
+from tests.system.harness import (Capture, Traffic, accept, adoptions, check, check_turns, counters, limit, pulled,
                                   sessions_at, wait_new_holder)
 
 MANY = dict(downloads=100, uploads=96, echoes=4)  # half of each over IPv6
@@ -22,7 +22,8 @@ def two_deaths(case, **options):
         result = traffic.result()
         two = pulled(adoptions(lab, third))
         result.all_well()
-        check(sum(one.values()) > 0, f"{second} adopted without pulling a fragment: it held everything before")
+        # Three standbys, three copies: then each holds everything, and there is nothing to pull.
+        check(sum(one.values()) > 0 or lab.options.copies > 2, f"{second} adopted without pulling a fragment: it held everything before")
         return (f"{result.survivors()} of {len(result.records)} byte-exact through the deaths of {first} and {second}; "
                 f"{result.stall_text()}; fragments pulled by {second}: {one}, by {third}: {two}")
 
@@ -55,45 +56,45 @@ def test_failover_200_loss(case):
     return two_deaths(case, copies=2, loss_percent=1.0, loss_seed=7)
 
 
-def two_at_once(case, copies):
-    """The holder and one standby die at one instant. (result, adopter's status, adoptions)"""
-    with case.lab(nodes=4, copies=copies) as lab:
-        traffic = Traffic(lab, seconds=7, rate=20_000, **MANY)
-        traffic.wait_moving()
-        time.sleep(0.5)
-        holder = lab.holder()
-        order = lab.nodes()
-        # A standby that is not the next in line: its death must not matter to who adopts.
-        other = [n for n in order if n != holder][-1]
-        lab.kill(holder, other)
-        adopter = wait_new_holder(lab, holder, other)
-        result = traffic.result()
-        return result, adopter, adoptions(lab, adopter)
+def two_at_once(lab):
+    """The holder and one standby die at one instant: (result, who adopted, its adoptions)."""
+    traffic = Traffic(lab, seconds=7, rate=20_000, **MANY)
+    traffic.wait_moving()
+    time.sleep(0.5)
+    holder = lab.holder()
+    # A standby that is not the next in line: its death must not matter to who adopts.
+    other = [n for n in lab.nodes() if n != holder][-1]
+    lab.kill(holder, other)
+    adopter = wait_new_holder(lab, holder, other)
+    result = traffic.result()
+    return result, adopter, adoptions(lab, adopter)
 
 
 @accept(2, "R = 2, commit = all: the holder and a standby die at one instant, nothing is lost")
 @limit(90)
 def test_two_at_once_r2(case):
     """R = 2 and commit = all: the holder and a standby die at once, nothing is lost."""
-    result, adopter, _ = two_at_once(case, 2)
-    result.all_well()
-    return f"{result.survivors()} of {len(result.records)} survive at {adopter}; {result.stall_text()}"
+    with case.lab(nodes=4, copies=2) as lab:
+        result, adopter, _ = two_at_once(lab)
+        result.all_well()
+        return f"{result.survivors()} of {len(result.records)} survive at {adopter}; {result.stall_text()}"
 
 
 @accept(2, "R = 1: the same loses only what that standby held, with a clean reset, counted")
 @limit(90)
 def test_two_at_once_r1(case):
     """R = 1: the same loses only sessions whose fragments that standby held; each is reset and counted."""
-    result, adopter, found = two_at_once(case, 1)
-    outcomes = result.outcomes()
-    check(set(outcomes) <= {"ok", "reset"}, f"neither whole nor reset: {outcomes}")
-    lost = outcomes.get("reset", 0)
-    counted = sum(a["lost"] for a in found)
-    total = len(result.records)
-    # A session has a header and an alias, each at one of three standbys: 5 of 9 are touched by one death.
-    check(0 < lost < 0.8 * total, f"{lost} of {total} lost: that cannot be one standby's share")
-    check(counted >= lost, f"{lost} were reset, {adopter} counted {counted}")
-    return f"{outcomes.get('ok', 0)} of {total} survive at {adopter}, {lost} clean resets, {counted} counted lost"
+    with case.lab(nodes=4, copies=1) as lab:
+        result, adopter, found = two_at_once(lab)
+        outcomes = result.outcomes()
+        lost, counted = outcomes.get("reset", 0), sum(a["lost"] for a in found)
+        told = f"{outcomes}, {counted} counted lost at {adopter}"
+        check(set(outcomes) <= {"ok", "reset"}, f"neither whole nor reset: {told}")
+        # A session has a header and an alias, each at one of three standbys: 5 of 9 are touched by one death.
+        check(0 < lost < 0.8 * len(result.records), f"that cannot be one standby's share: {told}")
+        check(counted >= lost, f"not all were counted: {told}")
+        return (f"{outcomes.get('ok', 0)} of {len(result.records)} survive at {adopter}, {lost} clean resets, "
+                f"{counted} counted lost")
 
 
 @accept(3, "the adopter did not hold everything: fragments pulled from peers are counted")
@@ -104,6 +105,7 @@ def test_pulled_from_peers(case):
         traffic = Traffic(lab, downloads=30, uploads=30, seconds=5, rate=20_000)
         traffic.wait_moving()
         time.sleep(0.5)
+        lab.wait_steady()
         before = {n: (lab.status(n) or {}).get("store", {}).get("fragments", 0) for n in lab.nodes()}
         first = lab.holder()
         lab.kill(first)
@@ -125,24 +127,21 @@ def test_paused_holder(case):
         captures = {(n, link): Capture(lab, n, link) for n in lab.nodes() for link in ("front", "back")}
         traffic = Traffic(lab, downloads=20, uploads=20, echoes=4, seconds=10, rate=20_000)
         traffic.wait_moving()
-        first = lab.holder()
+        first, epoch = lab.holder(), lab.epoch()
         lab.pause(first)
-        second = wait_new_holder(lab, first)
+        wait_new_holder(lab, first)
         time.sleep(5)
         lab.resume(first)
         result = traffic.result()
-        held = lab.holders()
         fenced = counters(lab, first, "membership")
-        order = {}
-        for link in ("front", "back"):
-            order[link] = overlap({n: captures[n, link].stop() for n in lab.nodes()})
+        epochs = lab.epoch() - epoch + 1
+        orders = [check_turns({n: captures[n, link].stop() for n in lab.nodes()}, first, epochs, link)
+                  for link in ("front", "back")]
         result.all_well()
-        check(held == [second], f"holders at the end: {held}, expected {second}")
-        for link, turns in order.items():
-            check(turns == [first, second], f"who sent under the virtual MAC on the {link}, in order: {turns}")
-        return (f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()}; on the wire "
-                f"{first} then {second}; at {first}: "
-                + ", ".join(f"{k} {v}" for k, v in fenced.items() if "fenced" in k or "stepped" in k))
+        check(len(lab.holders()) == 1, f"holders at the end: {lab.holders()}")
+        return (f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()}; {epochs} epochs, "
+                f"senders on the front in turn: {' '.join(orders[0])}; at {first}: "
+                + ", ".join(f"{k} {v}" for k, v in fenced.items() if "fenced" in k))
 
 
 @accept(5, "the ring of the holder alone is cut: it falls silent, a standby carries on")
@@ -153,18 +152,19 @@ def test_ring_cut(case):
         captures = {n: Capture(lab, n, "front") for n in lab.nodes()}
         traffic = Traffic(lab, downloads=20, uploads=20, echoes=4, seconds=9, rate=20_000)
         traffic.wait_moving()
-        first = lab.holder()
+        first, epoch = lab.holder(), lab.epoch()
         lab.cut(first, "ring")
         second = wait_new_holder(lab, first)
         time.sleep(3)
         lab.heal(first, "ring")
         lab.wait_for(f"{first} follows again", lab.whole, 10)
         result = traffic.result()
-        turns = overlap({n: captures[n].stop() for n in lab.nodes()})
+        epochs = lab.epoch() - epoch + 1
+        order = check_turns({n: captures[n].stop() for n in lab.nodes()}, first, epochs, "front")
         result.all_well()
-        check(lab.holders() == [second], f"holders after healing: {lab.holders()}")
-        check(turns == [first, second], f"who sent under the virtual MAC, in order: {turns}")
-        return f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()}; {first} silent, {second} holds"
+        check(len(lab.holders()) == 1, f"holders after healing: {lab.holders()}")
+        return (f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()}; {second} carried on; "
+                f"{epochs} epochs, senders on the front in turn: {' '.join(order)}")
 
 
 @limit(60)
@@ -195,9 +195,10 @@ def test_node_returns(case):
         second = wait_new_holder(lab, first)
         lab.start(first)
         lab.wait_for(f"{first} is back in the view", lab.whole, 10)
-        check(lab.holders() == [second], f"the returning node grabbed: {lab.holders()}")
+        check(first not in lab.holders(), f"the returning node grabbed: {lab.holders()}")
+        lab.wait_steady()
+        second = lab.holder()
         lab.wait_for("coverage is whole", lambda: (lab.status(second) or {}).get("coverage", 0) >= 1.0, 10)
-        time.sleep(0.5)
         lab.kill(second)
         third = wait_new_holder(lab, second)
         result = traffic.result()

@@ -22,6 +22,8 @@ from tools.lab.state import State, locked
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_TIMEOUT_S = 30
+STEADY_S = 0.5
+NODE_NICE = -15
 
 # Nothing resolves or announces by itself, nothing waits for duplicate address detection, nothing is forwarded by the
 # kernel, and what one connection learned does not change the next.
@@ -223,7 +225,8 @@ class Lab:
             secret.write_text(secrets.token_hex(32) + "\n")
         file = own / "holdfast.toml"
         file.write_text(config.holdfast_toml(self.name, self.folder, self.options, self.nodes().index(node)))
-        self.spawn(node, [daemon_path(), "--config", file], key=node)
+        # In its place it has cores of its own; here it shares two with everybody, and goes first.
+        self.spawn(node, ["nice", "-n", str(NODE_NICE), daemon_path(), "--config", file], key=node)
 
     def kill(self, *nodes):
         """SIGKILL, to all of them at one instant; returns the monotonic time of it."""
@@ -332,6 +335,23 @@ class Lab:
         held = [n for n, s in seen.items() if any(g["role"] == "holder" and not g["mixed"] for g in s["groups"])]
         return len(held) == 1 and all(set(w["view"]["members"]) >= set(running) for w in seen[held[0]]["workers"])
 
+    def epoch(self, group=1):
+        """The highest epoch any node knows."""
+        return max((g["epoch"] for s in self.statuses().values() for g in s["groups"] if g["id"] == group), default=0)
+
+    def wait_steady(self, seconds=READY_TIMEOUT_S):
+        """The cluster is whole, and was all the last while in one epoch."""
+        deadline = time.monotonic() + seconds
+        since, epoch = None, None
+        while since is None or time.monotonic() - since < STEADY_S:
+            if not self.whole():
+                since = None
+            elif since is None or self.epoch() != epoch:
+                since, epoch = time.monotonic(), self.epoch()
+            if time.monotonic() > deadline:
+                raise LabError(f"not within {seconds} s: one holder for {STEADY_S} s, with every node in its view")
+            time.sleep(0.02)
+
     def wait_ready(self, seconds=READY_TIMEOUT_S):
         for host in [h for h in self.hosts.values() if h.kind == "backend"]:
             for port in (plan.WEB_PORT, plan.STREAM_PORT):
@@ -340,7 +360,7 @@ class Lab:
             self.wait_for(f"{node} answers on its socket (see {self.log(node)})",
                           lambda: self.status(node) or self.died(node), seconds)
         if self.nodes():
-            self.wait_for("one holder, with every node in its view", self.whole, seconds)
+            self.wait_steady(seconds)
 
     def died(self, node):
         if not self.running(node):
