@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+import socket
 import sys
 import time
 
@@ -121,6 +122,13 @@ async def echo(record, reader, writer, plan):
 KINDS = {"download": download, "upload": upload, "echo": echo}
 
 
+def keep_alive(connection):
+    """A download's client has nothing to say: without this it would never learn that its connection is gone."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 2), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 10)):
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 async def carry(record, plan):
     """One connection from its SYN to its end. Never raises: what happened is in the record."""
     writer = None
@@ -129,6 +137,7 @@ async def carry(record, plan):
             began = time.monotonic()
             reader, writer = await asyncio.open_connection(*record.target)
             record.connect_ms = (time.monotonic() - began) * 1000
+            keep_alive(writer.get_extra_info("socket"))
             record.local = "{}:{}".format(*writer.get_extra_info("sockname")[:2])
             await KINDS[record.kind](record, reader, writer, plan)
         record.outcome = "ok"
