@@ -323,6 +323,22 @@ TEST(Membership, HandoverTakesNoDetection) {
     EXPECT_LT((c.now - left).as_milliseconds(), 20);
 }
 
+// A standby that took over, and then restarted, still knows that it did: the old holder, back from
+// its side of a partition, is told so and does not go on under its old epoch.
+TEST(Membership, ARestartedVoterKeepsItsWord) {
+    Cluster c(2, 1, 12);
+    ASSERT_TRUE(c.run_until([&] { return c.holder() == 0; }));
+    c.run(Duration::seconds(1));
+    const Epoch old = c.nodes[0]->m->epoch(kGroup);
+    c.partition = {0};
+    ASSERT_TRUE(c.run_until([&] { return c.nodes[1]->m->role(kGroup) == Role::holder; }));
+    c.start(1);
+    c.partition.clear();
+    c.run(Duration::milliseconds(150));
+    EXPECT_EQ(c.nodes[0]->m->counters().fenced, 1u);
+    EXPECT_GT(c.nodes[0]->m->epoch(kGroup), old);
+}
+
 // Random kills, restarts, cuts and pauses under loss: the judges in holder() and on_acquired() do
 // the work, and when the faults stop someone holds the group again.
 TEST(Membership, NoTwoHoldersUnderRandomFaults) {

@@ -58,6 +58,8 @@ public:
 
     // Clients: each writes `messages` lines, waiting for the echo of one before the next.
     size_t connect(unsigned messages);
+    // The client says again what it said last: a packet at a moment of the test's choosing.
+    void poke(size_t client) { send(Side::front, clients_[client].tcp.repeat()); }
     bool established(size_t client) const;
     bool finished(size_t client) const;
     bool was_reset(size_t client) const;

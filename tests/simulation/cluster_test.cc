@@ -76,6 +76,29 @@ TEST_F(ClusterTest, TheAdopterDidNotHoldEverythingBefore) {
     EXPECT_GT(pulled, own);  // two of three standbys' portions
 }
 
+// A packet of a session that is still with the peers is never answered by a reset: it waits, and
+// goes on.
+TEST_F(ClusterTest, APacketForASessionStillLoadingWaits) {
+    start({.copies = 1, .seed = 22});
+    open(400, 2);
+    ASSERT_TRUE(c->run_until([&] { return all_finished(); }));
+    c->run(Duration::milliseconds(200));
+    c->kill(*c->holder());
+    ASSERT_TRUE(c->run_until([&] {
+        for (uint8_t n = 0; n < 4; ++n)
+            if (c->alive(n) && c->worker(n).replicator().gathering(Cluster::kGroup)) return true;
+        return false;
+    }));
+    for (size_t i = 0; i < c->clients(); ++i) c->poke(i);
+    ASSERT_TRUE(c->run_until([&] { return c->holder().has_value(); }));
+    c->run(Duration::milliseconds(100));
+    const Worker& adopter = c->worker(*c->holder());
+    EXPECT_GT(adopter.parking().counters().parked, 0u);
+    EXPECT_EQ(adopter.parking().counters().resumed, adopter.parking().counters().parked);
+    EXPECT_EQ(c->count_reset(), 0u);
+    EXPECT_EQ(adopter.counters().resets, 0u);
+}
+
 TEST_F(ClusterTest, EachStandbyHoldsItsPortion) {
     start({.copies = 2, .seed = 21});
     open(300, 1);

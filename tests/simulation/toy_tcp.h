@@ -69,6 +69,8 @@ public:
         return unacked_;
     }
 
+    Seg repeat() const { return unacked_ ? *unacked_ : make(tcp_flag::ack, nxt_); }
+
     State state() const { return state_; }
     bool idle() const { return una_ == nxt_; }
     const Endpoint& self() const { return self_; }
