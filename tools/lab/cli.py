@@ -34,6 +34,8 @@ def options_of(arguments):
 
 def up(arguments):
     lab = Lab.up(arguments.name, options_of(arguments), wait=not arguments.no_wait)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # it is up: an interrupt now would not undo it
+        signal.signal(number, signal.SIG_IGN)
     print(f"lab {lab.name} is up: {len(lab.hosts)} hosts, logs and configurations in {lab.folder}")
     if lab.nodes():
         print(f"VIP {plan.VIP4} and {plan.VIP6}, held by {lab.holder()}; try: lab exec c1 -- curl http://{plan.VIP4}/")
