@@ -1,6 +1,5 @@
 // A fixed array for tables that are read at random: on huge pages where the kernel gives them,
-// since with 4 KiB pages every packet would pay page walks on top of its cache misses (measured
-// with a million sessions: a third of the time of a packet).
+// since with 4 KiB pages every packet would pay page walks on top of its cache misses.
 //
 // Memory is taken once and not touched by the constructor: pages of sessions that never come are
 // never used. Elements must be trivially copyable and are not initialised.
