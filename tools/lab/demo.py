@@ -4,6 +4,7 @@ deploy/demo installs, builds and runs this. Everything shown is measured: by the
 nodes over their control API.
 """
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -12,10 +13,11 @@ import statistics
 import sys
 import time
 
-from tools.lab import plan
+from tools.lab import plan, state
 from tools.lab.netns import LabError
 from tools.lab.world import ROOT, Lab, Options
 
+NAME = "demo"
 MEGA = 1_000_000
 DOWNLOAD_BYTES, UPLOAD_BYTES = 200 * MEGA, 40 * MEGA
 SECONDS = 20.0  # how long they take undisturbed: nginx paces the download
@@ -187,7 +189,9 @@ def play(story):
     """The whole demo; 0 when everything survived."""
     if not story.quiet:
         print("\n  client ── VIP", plan.VIP4, "and", plan.VIP6, "── one of the nodes a b c d ── nginx b1, b2\n")
-    with Lab.up("demo", Options(nodes=4)) as lab:
+    with contextlib.suppress(LabError):  # of a demo that was itself killed: the lock is ours
+        Lab.open(NAME).down()
+    with Lab.up(NAME, Options(nodes=4)) as lab:
         file = lab.make_file("200m", DOWNLOAD_BYTES)
         with open(file, "rb") as source:
             sent_download = hashlib.file_digest(source, "sha256").hexdigest()
@@ -222,7 +226,8 @@ def main():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
     try:
-        return play(Story(arguments.quiet))
+        with state.locked(NAME):
+            return play(Story(arguments.quiet))
     except LabError as error:
         print(f"\ndeploy/demo: {error}", file=sys.stderr)
         return 1
