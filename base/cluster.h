@@ -36,9 +36,9 @@ struct GroupId {
     friend constexpr auto operator<=>(GroupId, GroupId) = default;
 };
 
-// Grows with each change of a group's holder: the fencing token. 0 means "never held". Above the low 24 bits it
-// counts; the low bits are those of the asking node and of its incarnation, so that no two nodes, nor two lives
-// of one, ever hold under the same epoch, whatever voters forget.
+// Grows with each change of a group's holder: the fencing token. 0 means "never held". Above the
+// low 24 bits it counts; the low bits are those of the asking node and of its incarnation, so that
+// no two nodes, nor two lives of one, ever hold under the same epoch, whatever voters forget.
 struct Epoch {
     uint64_t value = 0;
     friend constexpr auto operator<=>(Epoch, Epoch) = default;
