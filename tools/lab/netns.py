@@ -76,13 +76,18 @@ def send_signal(pid, number):
 
 
 def start_time(pid):
-    """Ticks since boot when the process began, None if it is gone: a pid alone may be someone else's by now."""
+    """Ticks since boot when the process began, None if it is gone: a pid alone may be someone else's by now.
+
+    A killed process whose first thread is a zombie already may still run, and hold its files, in another thread.
+    """
     try:
         with open(f"/proc/{pid}/stat") as file:
             fields = file.read().rsplit(")", 1)[1].split()
+        if fields[0] in "ZX" and len(os.listdir(f"/proc/{pid}/task")) <= 1:
+            return None
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in "ZX" else int(fields[19])
+    return int(fields[19])
 
 
 def stopped(pid):
