@@ -107,5 +107,5 @@ def test_af_xdp(case):
 
 
 def test_af_xdp_two_workers(case):
-    """AF_XDP with a queue for each of two workers."""
+    """AF_XDP, two workers on one queue: each frame finds the worker that owns its flow."""
     return survives(case, device="af_xdp", workers=2, connections=40)

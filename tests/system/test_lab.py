@@ -161,3 +161,20 @@ def test_command_line(case):
         down = say("down")
     check(down.returncode == 0 and not remains(name), f"down left {remains(name)}")
     return "each does what it says"
+
+
+@limit(180)
+def test_demo(case):
+    """deploy/demo shows two deaths survived and ends well; interrupted in the middle it leaves nothing."""
+    argv = [str(ROOT / "deploy/demo"), "--no-install"]
+    before = set(state.names())
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    check(done.returncode == 0, f"exit {done.returncode}: {done.stdout[-3000:]}{done.stderr[-1000:]}")
+    check(set(state.names()) <= before, f"left: {set(state.names()) - before}")
+    cut = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    time.sleep(12)
+    os.killpg(cut.pid, signal.SIGINT)  # as a terminal does
+    output = cut.communicate(timeout=40)[0]
+    check(cut.returncode != 0 and "Traceback" not in output, output[-2000:])
+    check(set(state.names()) <= before, f"interrupted, left: {set(state.names()) - before}")
+    return "ends well; interrupted, leaves nothing"
