@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 namespace holdfast {
@@ -35,6 +37,17 @@ std::string owner_of(int fd) {
     return pid.empty() ? "another process" : "process " + pid;
 }
 
+// A process that was just killed keeps its lock until its last thread is gone: a supervisor that
+// restarts at once must not be refused for that.
+bool lock_soon(int fd) {
+    for (int tries = 0; tries < 100; ++tries) {
+        if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+        if (errno != EWOULDBLOCK && errno != EINTR) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
+}
+
 }  // namespace
 
 std::expected<RunDirectory, std::string> RunDirectory::take(const std::string& path) {
@@ -45,7 +58,7 @@ std::expected<RunDirectory, std::string> RunDirectory::take(const std::string& p
         const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
         if (fd < 0 && errno == ENOENT) continue;  // its owner is just removing it
         if (fd < 0) return std::unexpected(error_text("cannot open " + file));
-        if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (!lock_soon(fd)) {
             const std::string owner = owner_of(fd);
             ::close(fd);
             return std::unexpected(fmt::format("{} already runs in {}", owner, path));

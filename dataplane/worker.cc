@@ -4,6 +4,10 @@ namespace holdfast {
 namespace {
 
 constexpr size_t kMaxReports = 32;
+// A flow that is reset later than this after an adoption was not lost by it. Longer than an
+// interrupted client's first retransmissions (RFC 6298 doubles from 1 s).
+constexpr Duration kLossWindow = Duration::seconds(60);
+constexpr size_t kMaxLostFlows = 65'536;
 constexpr uint32_t kDropBatch = 4096;  // sessions of a lost group dropped per deadline
 
 // What a packet in the gate is: bits of GateTag::what.
@@ -154,17 +158,36 @@ void Worker::send_reset(const Frame& frame, const Step& step, Instant now) {
     std::array<std::byte, 128> buffer;
     const size_t size = forwarder_.make_reset(bytes_of(frame), buffer);
     if (size == 0) return;
-    if (!adoptions_.empty()) {
-        ++counters_.lost_sessions;
-        for (AdoptionReport& r : adoptions_)
-            if (r.group == step.group && r.epoch == replicator_.membership().epoch(r.group))
-                ++r.lost;
-    }
+    if (step.direction == Direction::from_client) count_lost(step.group, step.key, now);
     GateNeed need;
     need.group = step.group;
     need.confirmed_after = now;
     const uint32_t what = kReset | (step.direction == Direction::from_backend ? kToBack : 0);
     replicator_.hold(need, {0, what}, Bytes(buffer).first(size), now);
+}
+
+// Each lost session once, however many segments of it are still to come and from whichever side.
+void Worker::count_lost(GroupId group, const FlowKey& client_side, Instant now) {
+    AdoptionReport* report = running_report(group);
+    const bool recent =
+        report && report->previous != replicator_.self() && now - report->acquired < kLossWindow;
+    if (!recent || lost_[group.value].size() >= kMaxLostFlows) return;
+    if (!lost_[group.value].insert(client_side).second) return;
+    ++report->lost;
+    ++counters_.lost_sessions;
+}
+
+// An alias whose header nobody had names a session that is lost, whether or not its ends speak
+// again.
+void Worker::count_orphans(GroupId group, Instant now) {
+    replicator_.store().walk(0, [&](const Fragment& f) {
+        if (f.group != group || f.id.kind != FragmentKind::alias) return true;
+        const auto session = read_alias(f);
+        const auto flow = session ? parse_session_key(*session) : std::nullopt;
+        if (flow && !forwarder_.sessions().find_client(flow->source, flow->destination))
+            count_lost(group, *flow, now);
+        return true;
+    });
 }
 
 void Worker::resume(Frame& frame, Instant now) {
@@ -208,6 +231,7 @@ void Worker::on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant no
     report.acquired = now;
     adoptions_.push_back(report);
     awaiting_first_[group.value] = true;
+    lost_[group.value].clear();
     last_transmit_ok_[group.value] = now;
     forwarder_.set_group(group, {.active = true, .epoch = epoch, .sliced = true});
     if (!options_.follows) forwarder_.announce(group, now);
@@ -250,6 +274,7 @@ void Worker::on_fragment(NodeId from, const Fragment& fragment, Instant now) {
 
 void Worker::on_gathered(GroupId group, Instant now) {
     if (AdoptionReport* report = running_report(group)) report->gathered = now;
+    count_orphans(group, now);
     GroupState state = forwarder_.group(group);
     state.sliced = false;
     forwarder_.set_group(group, state);

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "dataplane/forward/forward.h"
@@ -64,7 +65,9 @@ struct AdoptionReport {
     Instant last_heard;  // of the previous holder
     Instant acquired;
     std::optional<Instant> first_packet, gathered;
-    uint64_t sessions = 0, lost = 0;
+    uint64_t sessions = 0;
+    uint64_t lost = 0;  // known not to be carried on: an alias without a header, or a client's flow
+                        // that was reset
     std::array<uint32_t, kMaxNodes> fragments{};  // by who kept them; self: our own store
 };
 
@@ -121,6 +124,8 @@ private:
     void send_reset(const Frame& frame, const Step& step, Instant now);
     void resume(Frame& frame, Instant now);
     void resume_flows_of(SessionIndex index, Instant now);
+    void count_lost(GroupId group, const FlowKey& client_side, Instant now);
+    void count_orphans(GroupId group, Instant now);
     void refresh_groups(Instant now);
     AdoptionReport* running_report(GroupId group);
     void finish_dropping(Instant now);
@@ -139,7 +144,8 @@ private:
     std::array<bool, kMaxGroups> dropping_{};  // sessions of a lost group are still being dropped
     std::array<bool, kMaxGroups> awaiting_first_{};  // the first packet after an adoption
     Instant next_progress_, next_nudge_{};
-    std::vector<AdoptionReport> adoptions_;  // newest last, at most kMaxReports
+    std::array<std::set<FlowKey>, kMaxGroups> lost_;  // client sides counted since the adoption
+    std::vector<AdoptionReport> adoptions_;           // newest last, at most kMaxReports
     WorkerCounters counters_;
 };
 

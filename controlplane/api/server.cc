@@ -19,6 +19,7 @@ struct HttpServer::Impl {
 
     HttpHandler handler;
     httplib::Server server;
+    std::atomic<bool> ended = false;  // by the thread, also after run() has returned
     std::thread thread;
     std::string socket_file;  // to be removed
     int port = 0;
@@ -76,8 +77,7 @@ void HttpServer::Impl::set_up() {
 
 // Returns when the server accepts, or has failed to.
 void HttpServer::Impl::run() {
-    std::atomic<bool> ended = false;
-    thread = std::thread([this, &ended] {
+    thread = std::thread([this] {
         pthread_setname_np(pthread_self(), "http");
         server.listen_after_bind();
         ended = true;

@@ -175,6 +175,7 @@ TEST_F(ClusterTest, WithOneCopyOnlyTheDeadStandbysSessionsAreLostAndCleanlyReset
     c->kill(victim);
     c->run_until([&] { return c->count_finished() + c->count_reset() == c->clients(); },
                  Duration::seconds(20));
+    EXPECT_EQ(c->worker(*c->holder()).adoptions().back().lost, doomed.size());
     for (size_t i = 0; i < c->clients(); ++i) {
         EXPECT_EQ(c->was_reset(i), doomed.contains(i)) << i;
         EXPECT_EQ(c->finished(i), !doomed.contains(i)) << i;
