@@ -1,29 +1,13 @@
 // Single steps of the packet path and of replication, one thread, no device.
 #include <benchmark/benchmark.h>
 
-#include "dataplane/wire/testing.h"
-#include "dataplane/worker.h"
 #include "replication/buzhash.h"
+#include "tests/bench/loaded_worker.h"
 
 namespace holdfast {
 namespace {
 
-using testing::endpoint;
-using testing::frame_of;
-using testing::ip;
-using testing::mac;
-using testing::Seg;
-
-constexpr GroupId kGroup{1};
-const Endpoint kVip = endpoint("198.51.100.10:80");
-const Endpoint kBackend = endpoint("203.0.113.11:80");
-
-Endpoint client(uint32_t n) {
-    return {IpAddress::v4(0x0a000000 + n / 60'000), static_cast<uint16_t>(1024 + n % 60'000)};
-}
-Endpoint pool(uint32_t n) {
-    return {IpAddress::v4(0xcb007100 + 200 + n / 60'000), static_cast<uint16_t>(1024 + n % 60'000)};
-}
+using namespace holdfast::bench;
 
 SessionKey key(uint32_t n) { return session_key(FlowKey{client(n), kVip}); }
 
@@ -76,65 +60,9 @@ void BM_StoreFind(benchmark::State& state) {
 }
 BENCHMARK(BM_StoreFind)->Arg(1000)->Arg(1'000'000);
 
-class Nowhere final : public Outlet, public RingOutput {
+class Nowhere final : public Outlet {
 public:
     void transmit(Side, Bytes) override {}
-    void multicast(Bytes) override {}
-    void unicast(NodeId, Bytes) override {}
-};
-
-// A worker alone (solo), holding n established sessions.
-struct Loaded {
-    explicit Loaded(uint32_t n) {
-        Service web;
-        web.name = "web";
-        web.group = kGroup;
-        web.vips = {kVip.address};
-        web.port = kVip.port;
-        web.backends = {{"b1", kBackend, 1}};
-        for (uint32_t i = 0; i <= n / 60'000; ++i)
-            web.pools.push_back({pool(i * 60'000).address, 1024, 65535});
-        web.health.enabled = false;
-        WorkerOptions o;
-        o.forward.services = {web};
-        o.forward.groups = {{kGroup, {NodeId{0}}, MacAddress{{0, 0, 0x5e, 0, 1, 1}}}};
-        o.forward.front.mac = mac(1);
-        o.forward.back.mac = mac(2);
-        o.forward.back.own_v4 = ip("203.0.113.51");
-        o.forward.sessions.capacity = n;
-        o.replicator.ring.slots = 1024;
-        o.replicator.ring.incarnation = {1};
-        o.replicator.membership.incarnation = {1};
-        o.replicator.membership.nodes = NodeSet(1);
-        o.replicator.membership.solo = true;
-        o.replicator.membership.groups = {{kGroup, {NodeId{0}}}};
-        o.replicator.store = {16, 4096, 1};
-        worker = std::make_unique<Worker>(o, nowhere, nowhere, now);
-        while (!worker->replicator().may_transmit(kGroup, now)) tick(Duration::milliseconds(5));
-        auto& forwarder = const_cast<Forwarder&>(worker->forwarder());
-        forwarder.learn_neighbor(Side::back, kBackend.address, mac(3), now);
-        for (uint32_t i = 0; i < n; ++i) {
-            Session s;
-            s.client = client(i);
-            s.vip = kVip;
-            s.pool = pool(i);
-            s.backend = kBackend;
-            s.backend_index = 0;
-            s.group = kGroup;
-            s.client_mac = mac(4);
-            s.state = TcpState::established;
-            s.set(Session::kCommitted);
-            CHECK(forwarder.restore(s, now).has_value());
-        }
-    }
-    void tick(Duration d) {
-        now = now + d;
-        worker->on_deadline(now);
-    }
-
-    Nowhere nowhere;
-    Instant now{1'000'000'000};
-    std::unique_ptr<Worker> worker;
 };
 
 // 64-byte frames of random sessions in bursts of 32, each copied into a buffer as a port would
@@ -142,20 +70,9 @@ struct Loaded {
 void BM_Forward(benchmark::State& state) {
     constexpr size_t kBurst = 32, kSlot = 128;
     const auto n = static_cast<uint32_t>(state.range(0));
-    Loaded loaded(n);
-    Random random(2);
-    std::vector<testing::Buffer> frames;
-    for (unsigned i = 0; i < 65'536; ++i) {
-        Seg s{client(static_cast<uint32_t>(random.below(n))),
-              kVip,
-              tcp_flag::ack,
-              1000,
-              2000,
-              "0123456789"};
-        s.source_mac = mac(4);
-        s.destination_mac = {{0, 0, 0x5e, 0, 1, 1}};
-        frames.push_back(frame_of(s));
-    }
+    Nowhere nowhere;
+    LoadedWorker loaded(n, nowhere, Instant{1'000'000'000});
+    const std::vector<testing::Buffer> frames = random_frames(n, 65'536);
     std::vector<std::byte> memory(kBurst * kSlot);
     std::array<Frame, kBurst> burst;
     std::array<Disposition, kBurst> out;
