@@ -101,6 +101,7 @@ void Worker::gate(const Frame& frame, const Step& step, Instant now) {
     need.commit = options_.forward.services[s.service].commit;
     need.position = p.position;
     need.owners = p.owners;
+    need.also = p.also;
     // Not only the owners: enough members must confirm our epoch after this, or an adopter's quorum
     // that the owners are no part of could have been there first (I4).
     need.confirmed_after = now;
@@ -133,6 +134,7 @@ void Worker::renew(GateTag tag, GateNeed& need, Instant now) {
     const Published p = takeover_.publish(index, now);
     need.position = p.position;
     need.owners = p.owners;
+    need.also = p.also;
 }
 
 // ---- Segments of sessions we do not have

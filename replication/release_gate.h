@@ -41,6 +41,7 @@ struct GateNeed {
     Commit commit = Commit::all;
     Position position;                   // in our ring; 0: nothing was published for it
     NodeSet owners;                      // who keeps what was published
+    NodeSet also{};                      // who keeps the second fragment; empty: there is but one
     Instant confirmed_after{INT64_MIN};  // our epoch must be confirmed later than this
 };
 

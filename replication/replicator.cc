@@ -83,8 +83,13 @@ bool Replicator::satisfied(const GateNeed& need, Instant now) const {
     if (!membership_.may_transmit(need.group, now)) return false;
     if (membership_.confirmed_at(now) < need.confirmed_after) return false;
     if (need.position.value == 0 || need.commit == Commit::none) return true;
+    return held(need.owners, need) && (need.also.empty() || held(need.also, need));
+}
+
+// Whether enough of the owners of one fragment have it.
+bool Replicator::held(NodeSet owners, const GateNeed& need) const {
     const NodeSet members = membership_.view().members;
-    const NodeSet keepers = need.owners & members;
+    const NodeSet keepers = owners & members;
     if (keepers.empty()) return members.empty() && options_.membership.solo;
     unsigned have = 0;
     for (NodeId n : keepers) have += ring_.acknowledged(n) >= need.position;

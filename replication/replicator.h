@@ -79,6 +79,7 @@ public:
 struct Published {
     Position position;
     NodeSet owners;
+    NodeSet also{};  // of a second fragment, published with the first
 };
 
 class Replicator final : RingEvents, MembershipOutput, SweepOutput {
@@ -155,6 +156,7 @@ private:
     void on_sweep_done(GroupId group, Instant now) override;
 
     Position publish_part(const Fragment& fragment, Instant now);
+    bool held(NodeSet owners, const GateNeed& need) const;
     void gather_own(GroupId group, Epoch epoch, Instant now);
     void start_resync(Instant now);
     void step_resync(Instant now);

@@ -25,7 +25,7 @@ Published Takeover::publish(SessionIndex index, Instant now) {
     const size_t alias = write_alias(s, buffer);
     const Published a = replicator_.publish(id_of(alias_key(s), FragmentKind::alias), s.group,
                                             s.header_version, Bytes(buffer).first(alias), now);
-    return {std::max(h.position, a.position), h.owners | a.owners};
+    return {std::max(h.position, a.position), h.owners, a.owners};
 }
 
 void Takeover::publish_header(SessionIndex index, Instant now) {

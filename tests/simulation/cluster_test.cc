@@ -125,6 +125,17 @@ TEST_F(ClusterTest, NoSynAckLeavesBeforeItsStateIsHeldElsewhere) {
     EXPECT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(10)));
 }
 
+// One owner of each is asked for, not one owner of either.
+TEST_F(ClusterTest, CommitAnyStillNeedsBothFragments) {
+    for (unsigned copies : {1u, 2u})
+        for (uint64_t seed = 0; seed < 10; ++seed) {
+            start({.copies = copies, .commit = Commit::any, .seed = 600 + seed, .ring_loss = 0.2});
+            open(50, 1);
+            EXPECT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(10)));
+            expect_no_complaints();
+        }
+}
+
 // The same with the gate taken away: what clients were told dies with the holder.
 TEST_F(ClusterTest, WithoutCommitAKillAtTheWrongMomentLosesConnections) {
     unsigned lost[2] = {0, 0};
