@@ -280,6 +280,32 @@ TEST(Membership, HalvesOfAPartitionNeverBothTransmit) {
     }
 }
 
+// The table of docs/invariants.md: which deaths at one moment a cluster carries on after by itself.
+TEST(Membership, WhatAClusterOutlives) {
+    for (unsigned nodes = 2; nodes <= 6; ++nodes)
+        for (unsigned copies = 1; copies <= 3; ++copies)
+            for (unsigned dead = 1; dead < nodes; ++dead)
+                for (bool holder_dies : {false, true})
+                    for (bool solo : {false, true}) {
+                        Cluster c(nodes, copies, 1, solo);
+                        ASSERT_TRUE(c.run_until([&] { return c.holder() == 0; }));
+                        c.run(Duration::milliseconds(500));
+                        for (unsigned i = 0; i < dead; ++i)
+                            c.kill(static_cast<uint8_t>(
+                                holder_dies && i == 0 ? 0 : nodes - 1 - i + holder_dies));
+                        c.run(Duration::seconds(1));
+                        const unsigned standbys = nodes - 1;
+                        const unsigned f = std::min(std::max(copies - 1, 1u), (standbys - 1) / 2);
+                        const unsigned alive = nodes - dead;
+                        const bool adopted = alive >= standbys - f && (alive >= 2 || solo);
+                        const bool goes_on = alive - 1 > f || solo;
+                        EXPECT_EQ(c.holder().has_value(), holder_dies ? adopted : goes_on)
+                            << nodes << " nodes, " << copies << " copies, " << dead << " dead, "
+                            << (holder_dies ? "the holder too" : "standbys only")
+                            << (solo ? ", solo" : "");
+                    }
+}
+
 TEST(Membership, AloneAndNotAllowedToBeItIsSilent) {
     Cluster c(3, 2, 7);
     ASSERT_TRUE(c.run_until([&] { return c.holder() == 0; }));
