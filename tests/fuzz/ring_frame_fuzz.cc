@@ -80,7 +80,7 @@ public:
 
 private:
     struct Node : RingOutput, RingEvents {
-        Node(NodeId self, World& world) : world(world), ring(options(self), *this, *this) {}
+        Node(NodeId self, World& w) : world(w), ring(options(self), *this, *this) {}
         void multicast(Bytes d) override {
             Node& other = this == &world.ours_ ? world.theirs_ : world.ours_;
             if (world.connected_)
