@@ -2,7 +2,7 @@
 """Builds, runs every test and counts. tests/run is the entry; it installs the packages first.
 
 Counts are never written down by hand: unit tests are counted from GoogleTest's XML, lint checks and system
-tests from the JSON their runners write.
+tests from the JSON their runners write. What a unit test printed stays in BUILD/test-logs.
 """
 import argparse
 import json
@@ -14,6 +14,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,6 +101,16 @@ def run_unit(test, results):
             "names": names, "output": output, "took": took}
 
 
+@contextmanager
+def stopping_pool():
+    """A pool that starts nothing more once we are stopped."""
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
 def unit(folder, tally):
     """Every test Meson knows, two at a time."""
     listed = subprocess.run(["meson", "introspect", "--tests", str(folder)], check=True,
@@ -107,8 +118,11 @@ def unit(folder, tally):
     tests = [t for t in json.loads(listed.stdout) if "bench" not in t["suite"]]
     if not tests:
         tally.fail("unit: no tests were built")
-    with tempfile.TemporaryDirectory() as results, ThreadPoolExecutor(os.cpu_count()) as pool:
+    logs = folder / "test-logs"
+    logs.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as results, stopping_pool() as pool:
         for r in pool.map(lambda t: run_unit(t, Path(results)), tests):
+            (logs / f"{r['name'].replace('/', '_')}.log").write_text(r["output"])
             tally.add(r["passed"], r["failed"], r["skipped"])
             word = "FAIL" if r["failed"] else "ok"
             say(f"{word:4} unit {r['name']}: {r['passed']} passed, {r['failed']} failed, "

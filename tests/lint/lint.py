@@ -24,6 +24,8 @@ LEAVES = ["tools", "tests"]
 VENDORS = [
     ("DPDK", re.compile(r"^rte_"), ["dataplane/port"]),
     ("OpenSSL", re.compile(r"^openssl/"), ["replication/ring", "dataplane/tls"]),
+    ("Google Benchmark", re.compile(r"^benchmark/"), ["tests/bench"]),
+    ("GoogleTest", re.compile(r"^g(test|mock)/"), ["tests"]),
     ("libbpf, libxdp", re.compile(r"^(bpf|xdp)/|^linux/(bpf|if_xdp)\.h"), ["dataplane/steer"]),
 ]
 
@@ -135,7 +137,9 @@ def functions(name):
     for number, line in enumerate(lines, 1):
         if start is None and re.match(r"^(    )?[\w:~<>&*\[\] ,]+.*\) ?(const ?)?(override ?)?(noexcept ?)?\{$", line):
             if not re.match(r"^ *(namespace|class|struct|enum|if|for|while|switch)\b", line):
-                start, closing = number, re.match(r" *", line).group(0) + "}"
+                # The last line of a constructor's initialisers is indented; its body's end is not.
+                initialisers = re.match(r"^    (: |\w+_\()", line)
+                start, closing = number, ("" if initialisers else re.match(r" *", line).group(0)) + "}"
         elif start is not None and line == closing:
             yield start, number - start + 1
             start = None
@@ -228,13 +232,46 @@ def python_compiles():
             yield f"{name}:{error.lineno}: {error.msg}"
 
 
+def shell_parses():
+    """Every shell script parses."""
+    for name in files(""):
+        first = re.match(r"#!\s*/(?:usr/)?bin/(?:env )?(sh|bash)\b", text_of_start(name))
+        if not first:
+            continue
+        process = subprocess.run([first.group(1), "-n", name], cwd=ROOT, capture_output=True, text=True)
+        if process.returncode:
+            yield process.stderr.strip()
+
+
 def text_of_start(name):
     with open(ROOT / name, "rb") as file:
         return file.read(40).decode(errors="replace")
 
 
+def documents_are_true():
+    """What the documents name exists: files behind links, folders and files, tests."""
+    sources_text = "\n".join(text_of(f) for f in sources())
+    tests = {f"{suite}.{name}" for suite, name in re.findall(r"TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\)", sources_text)}
+    names = {t.split(".")[1] for t in tests}
+    folders = "|".join(SPINE + LEAVES + ["docs", "deploy"])
+    for name in files(".md"):
+        for number, line in enumerate(text_of(name).split("\n"), 1):
+            for target in re.findall(r"\]\(([^)#\s]+)", line):
+                if "://" not in target and not (ROOT / name).parent.joinpath(target).exists():
+                    yield f"{name}:{number}: a link to nothing: {target}"
+            for quoted in re.findall(r"`([^`]+)`", line):
+                path = re.match(rf"(?:{folders})/[\w./*-]*$", quoted)
+                if path and not any(list(ROOT.glob(quoted.rstrip("/") + end)) for end in ("", ".h", ".py")):
+                    yield f"{name}:{number}: no such file: {quoted}"
+                if re.match(r"[A-Z]\w+\.[A-Z]\w+$", quoted) and quoted not in tests:
+                    yield f"{name}:{number}: no such test: {quoted}"
+                elif re.match(r"([A-Z][a-z]+){4,}$", quoted) and quoted not in names and quoted not in sources_text:
+                    yield f"{name}:{number}: no such test: {quoted}"
+
+
 CHECKS = [include_order, includes_from_root, vendor_headers, protocol_asks_nothing, sizes, one_package_list,
-          documentation_addresses, python_compiles, formatted, headers_compile_alone]
+          documentation_addresses, documents_are_true, python_compiles, shell_parses, formatted,
+          headers_compile_alone]
 
 
 def main():
