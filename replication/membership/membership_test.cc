@@ -303,6 +303,11 @@ TEST(Membership, WhatAClusterOutlives) {
                             << nodes << " nodes, " << copies << " copies, " << dead << " dead, "
                             << (holder_dies ? "the holder too" : "standbys only")
                             << (solo ? ", solo" : "");
+                        for (uint8_t i = 0; i < nodes; ++i)
+                            if (!c.nodes[i]->up) c.start(i);
+                        EXPECT_TRUE(c.run_until([&] { return c.holder().has_value(); }))
+                            << "not whole again: " << nodes << " nodes, " << copies << " copies, "
+                            << dead << " dead, " << holder_dies << solo;
                     }
 }
 
