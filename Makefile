@@ -49,9 +49,10 @@ fuzz: build-fuzz/build.ninja
 build-fuzz/build.ninja:
 	meson setup -Dfuzz=true build-fuzz
 
-# A small set of checks that hardly ever cry wolf; half an hour on two cores.
+# A few checks that hardly ever cry wolf, over the protocol code (clang 14 cannot read all of the rest).
 tidy: all
-	git ls-files '*.cc' | grep -vE '_test\.cc$$|^tests/' | xargs -P $$(nproc) -n 1 clang-tidy -p $(BUILD) --quiet
+	git ls-files 'base/*.cc' 'replication/*.cc' 'dataplane/*.cc' | grep -vE '_test\.cc$$|/(port|steer)/' | \
+	    xargs -P $$(nproc) -n 1 clang-tidy -p $(BUILD) --quiet
 
 format:
 	git ls-files '*.cc' '*.h' | xargs clang-format -i
