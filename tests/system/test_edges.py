@@ -155,3 +155,17 @@ def test_recording_into_a_restarted_node(case):
         more = {k: counted[k] - refused.get(k, 0) for k in counted if counted[k] > refused.get(k, 0)}
         check(sum(more.values()) >= 4000, f"too few counted: {more}")
         return f"4000 recorded datagrams played after {standby} restarted: no fragment, no change; counted {more}"
+
+
+@limit(60)
+def test_more_frames_than_buffers(case):
+    """AF_XDP, two workers: frames that one worker took in and the other freed come round again, all of them."""
+    with case.lab(nodes=2, workers=2, device="af_xdp") as lab:
+        traffic = Traffic(lab, downloads=30, uploads=30, seconds=8, rate=60_000, step_ms=10)
+        traffic.wait_moving()
+        result = traffic.result()
+        result.all_well()
+        holder = lab.holder()
+        passed, missed = (sum(p[key] for p in lab.status(holder)["ports"]) for key in ("rx_packets", "rx_missed"))
+        check(passed > 50_000, f"only {passed} frames: not enough to go round")
+        return f"{passed} frames through {holder}, {missed} missed, 60 connections whole, {result.stall_text()}"

@@ -145,7 +145,9 @@ class Lab:
         outer, inner = [], ["link set lo up"]
         for a in host.attachments:
             port = plan.bridge_port(host.name, a.link)
-            queues = f"numtxqueues {self.options.workers} numrxqueues {self.options.workers}"
+            # AF_XDP opens one queue here (config.device); what came in on another would be dropped.
+            count = 1 if self.options.device == "af_xdp" else self.options.workers
+            queues = f"numtxqueues {count} numrxqueues {count}"
             outer += [f"link add {port} {queues} type veth peer name {a.link} netns {inside} {queues}",
                       f"link set {port} master {a.link}", f"link set {port} up"]
             inner += [f"link set {a.link} up"]
