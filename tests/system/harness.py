@@ -66,10 +66,23 @@ class Case:
         except BaseException:
             with contextlib.suppress(Exception):
                 (lab.folder / "statuses.json").write_text(json.dumps(lab.statuses(), indent=1))
-            print(f"#    logs: {lab.keep_logs()}", flush=True)
+            tell(lab)
             raise
         finally:
             lab.down()
+
+
+def tell(lab, lines=12):
+    """What a failure leaves to be read: each node's role and the end of its log; everything else in a folder."""
+    for node in lab.nodes():
+        status = lab.status(node) if lab.running(node) else None
+        roles = ", ".join(f"group {g['id']} {g['role']} in epoch {g['epoch']}" for g in status["groups"]) if status \
+            else "runs, does not answer" if lab.running(node) else "dead"
+        print(f"#    {node}: {roles}")
+        with contextlib.suppress(OSError):
+            for line in lab.log(node).read_text(errors="replace").splitlines()[-lines:]:
+                print(f"#      {line[:200]}")
+    print(f"#    logs: {lab.keep_logs()}", flush=True)
 
 
 class Traffic:
