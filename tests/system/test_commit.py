@@ -5,7 +5,7 @@ import sys
 import time
 
 from tests.system import placement
-from tests.system.harness import (Traffic, accept, adoptions, check, limit, plan, wait_new_holder)
+from tests.system.harness import (Traffic, VIPS, accept, adoptions, check, limit, plan, wait_new_holder)
 from tools.lab import netns
 
 # Time enough between a cut and its consequences: the holder goes on alone for 3/4 of the detection, 1.5 s here.
@@ -61,8 +61,7 @@ class Newcomers:
     """Clients that connect at a moment of our choosing."""
 
     def __init__(self, lab):
-        targets = [f"{plan.VIP4}:{plan.STREAM_PORT}", f"[{plan.VIP6}]:{plan.STREAM_PORT}"]
-        argv = [sys.executable, "-c", NEWCOMER, str(NEWCOMERS), str(CONNECT_S), *targets]
+        argv = [sys.executable, "-c", NEWCOMER, str(NEWCOMERS), str(CONNECT_S), *VIPS]
         self.process = subprocess.Popen(netns.argv_inside(lab.state.owned("c1"), argv), stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         check(self.process.stdout.readline() == "ready\n", "the newcomers do not start")
@@ -119,6 +118,60 @@ def test_commit_all_at_the_wrong_moment(case):
     check(established == 0, f"{established} were established though no standby could know of them")
     check(set(every) == {"ok"}, f"they did not become connections at the adopter: {every}")
     return f"0 of {NEWCOMERS} established before a standby could know, all {len(every)} at the adopter, none reset"
+
+
+# Short connections, one after another from many hands: each must be served, whatever happens meanwhile.
+CHURN = r"""
+import asyncio, json, sys, time
+seconds, hands, targets = float(sys.argv[1]), int(sys.argv[2]), [t.rsplit(":", 1) for t in sys.argv[3:]]
+outcomes, slowest = {}, 0.0
+async def visit(host, port, line):
+    reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    writer.write(b"E\n" + line)
+    heard = await reader.readexactly(len(line))
+    writer.close()
+    return "ok" if heard == line else "wrong"
+async def hand(number, until):
+    global slowest
+    turn = 0
+    while time.monotonic() < until:
+        began, turn = time.monotonic(), turn + 1
+        try:
+            outcome = await asyncio.wait_for(visit(*targets[number % len(targets)], b"%d:%d\n" % (number, turn)), 20)
+        except (OSError, EOFError) as error:
+            outcome = type(error).__name__
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        slowest = max(slowest, time.monotonic() - began)
+        await asyncio.sleep(0.05)
+async def main():
+    print("ready", flush=True)
+    until = time.monotonic() + seconds
+    await asyncio.gather(*(hand(i, until) for i in range(hands)))
+    print(json.dumps({"outcomes": outcomes, "slowest": slowest}), flush=True)
+asyncio.run(main())
+"""
+
+
+@limit(90)
+def test_churn_through_two_failovers(case):
+    """commit = all: of connections that begin and end all the time while two holders die, none is reset or refused."""
+    with case.lab(nodes=4) as lab:
+        argv = [sys.executable, "-c", CHURN, "8", "16", *VIPS]
+        client = subprocess.Popen(netns.argv_inside(lab.state.owned("c1"), argv), stdout=subprocess.PIPE, text=True)
+        try:
+            check(client.stdout.readline() == "ready\n", "the client does not start")
+            time.sleep(1)
+            for _ in range(2):
+                holder = lab.holder()
+                lab.kill(holder)
+                wait_new_holder(lab, holder)
+                lab.wait_steady()
+                time.sleep(1)
+            told = json.loads(client.communicate(timeout=60)[0])
+        finally:
+            client.kill()
+        check(set(told["outcomes"]) == {"ok"}, f"{told}")
+        return f"{told['outcomes']['ok']} short connections, all served; the slowest took {told['slowest'] * 1000:.0f} ms"
 
 
 def endpoint(local):
