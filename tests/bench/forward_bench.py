@@ -71,7 +71,7 @@ def main():
     a = parser.parse_args()
     program = os.path.join(a.build, "forward_bench")
     kinds = {"testpmd macswap": (start_testpmd, 1000)}
-    for sessions in (1_000, 1_000_000):
+    for sessions in (1_000, 1_000_000, 4_000_000):
         kinds[f"forward, {sessions:,} sessions"] = (lambda s, n=sessions: start_node(program, s, n), sessions)
     rates = {k: [] for k in kinds}
     for _ in range(a.rounds):

@@ -2,7 +2,9 @@
 // of the packet path run on.
 #pragma once
 
+#include <algorithm>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include "dataplane/wire/testing.h"
@@ -22,10 +24,10 @@ inline const Endpoint kVip = endpoint("198.51.100.10:80");
 inline const Endpoint kBackend = endpoint("203.0.113.11:80");
 
 inline Endpoint client(uint32_t n) {
-    return {IpAddress::v4(0x0a000000 + n / 60'000), static_cast<uint16_t>(1024 + n % 60'000)};
+    return {IpAddress::v4(0xc0000200 + n / 60'000), static_cast<uint16_t>(1024 + n % 60'000)};
 }
 inline Endpoint pool(uint32_t n) {
-    return {IpAddress::v4(0xcb007100 + 200 + n / 60'000), static_cast<uint16_t>(1024 + n % 60'000)};
+    return {IpAddress::v4(0xcb007180 + n / 60'000), static_cast<uint16_t>(1024 + n % 60'000)};
 }
 
 class NoRing final : public RingOutput {
@@ -88,21 +90,31 @@ struct LoadedWorker {
     std::unique_ptr<Worker> worker;
 };
 
-// A 64-byte frame (60 without its FCS, padded by its payload) of each of `count` random sessions
-// out of n.
-inline std::vector<testing::Buffer> random_frames(uint32_t n, unsigned count) {
+// A 64-byte frame: 60 and its FCS, which no buffer has.
+struct alignas(64) SmallFrame {
+    static constexpr uint32_t kSize = 60;
+    std::array<std::byte, 64> bytes;
+};
+
+// One of each session, or of as many as fit kMost, in random order, half from either end. Read in
+// this order they cost a stream of memory, and the sessions behind them a cache miss each.
+inline std::vector<SmallFrame> random_frames(uint32_t sessions) {
+    constexpr uint32_t kMost = 1u << 22;
     Random random(2);
-    std::vector<testing::Buffer> frames;
-    for (unsigned i = 0; i < count; ++i) {
-        Seg s{client(static_cast<uint32_t>(random.below(n))),
-              kVip,
-              tcp_flag::ack,
-              1000,
-              2000,
-              "012345"};
-        s.source_mac = mac(4);
+    std::vector<uint32_t> order(sessions);
+    std::iota(order.begin(), order.end(), 0);
+    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+    order.resize(std::min(sessions, kMost));
+    std::vector<SmallFrame> frames(std::max<size_t>(order.size(), 4096));
+    for (size_t i = 0; i < frames.size(); ++i) {
+        const uint32_t n = order[i % order.size()];
+        const bool up = random.chance(0.5);
+        Seg s{up ? client(n) : kBackend, up ? kVip : pool(n), tcp_flag::ack, 1000, 1006, "012345"};
+        s.source_mac = up ? mac(4) : mac(3);
         s.destination_mac = kVirtualMac;
-        frames.push_back(frame_of(s));
+        const testing::Buffer made = frame_of(s);
+        CHECK(made.size() == SmallFrame::kSize);
+        std::ranges::copy(made, frames[i].bytes.begin());
     }
     return frames;
 }
