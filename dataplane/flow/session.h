@@ -81,6 +81,9 @@ struct alignas(64) Session {
     uint32_t segment_version = 0;
     uint32_t application_version = 0;
     uint32_t caller = 0;
+    // The table's: how often its slot had been taken or freed. Here because every packet needs it,
+    // and this line is at hand anyway.
+    uint32_t generation = 0;
 
     static constexpr uint16_t kNoBackend = 0xffff;
     static constexpr uint16_t kCommitted = 1;     // header and alias are held; set by the caller
@@ -114,6 +117,16 @@ struct FlowKey {
     Endpoint destination;
     friend constexpr auto operator<=>(const FlowKey&, const FlowKey&) = default;
 };
+// The same in words, for the packet path: these stay in registers, where a FlowKey is put together
+// in memory and read back in other sizes.
+struct FlowWords {
+    IpAddress::Words source{}, destination{};
+    uint16_t source_port = 0, destination_port = 0;
+};
+inline FlowWords words_of(const FlowKey& key) {
+    return {key.source.address.words(), key.destination.address.words(), key.source.port,
+            key.destination.port};
+}
 inline FlowKey client_key(const Session& s) { return {s.client, s.vip}; }
 inline FlowKey backend_key(const Session& s) { return {s.backend, s.pool}; }
 

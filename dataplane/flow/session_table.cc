@@ -12,38 +12,23 @@ SessionTable::SessionTable(const SessionTableOptions& options)
       capacity_(options.capacity),
       embryonic_limit_(options.embryonic_limit),
       sessions_(options.capacity),
-      index_(size_t{options.capacity} * 3 + 2),
+      index_((size_t{options.capacity} * 3 + 2 + 7) / 8 + 1),
       generations_(options.capacity),
       embryonic_links_(options.capacity) {
     CHECK(capacity_ > 0 && capacity_ <= 1u << 26 && embryonic_limit_ > 0);
-    std::ranges::fill(index_, Entry{});
+    std::ranges::fill(index_, Bucket{});
     free_.reserve(capacity_);
     for (uint32_t slot = capacity_; slot-- > 0;) free_.push_back(slot);
 }
 
-void SessionTable::prefetch_session(uint32_t hash) const {
-    for (uint32_t i = home(hash); index_[i].where != kEmpty; i = after(i)) {
-        if (index_[i].hash != hash) continue;
-        const auto* line = reinterpret_cast<const std::byte*>(&sessions_[index_[i].where / 2]);
-        __builtin_prefetch(line, 1);
-        __builtin_prefetch(line + 64, 1);
-        __builtin_prefetch(line + 128, 1);
-        return;
-    }
-}
-
-SessionTable::Found SessionTable::find(const FlowKey& key, uint32_t hash) const {
-    for (uint32_t i = home(hash); index_[i].where != kEmpty; i = after(i)) {
-        if (index_[i].hash != hash) continue;
-        const uint32_t slot = index_[i].where / 2;
-        const auto direction = static_cast<Direction>(index_[i].where % 2);
-        const Session& s = sessions_[slot];
-        const bool same = direction == Direction::from_client
-                              ? s.client == key.source && s.vip == key.destination
-                              : s.backend == key.source && s.pool == key.destination;
-        if (same) return {slot, direction};
-    }
-    return {};
+SessionTable::Hint SessionTable::prefetch_session(uint32_t hash) const {
+    const uint32_t where = scan(hash, [](uint32_t) { return true; });
+    if (where == kEmpty) return kNoHint;
+    const auto* line = reinterpret_cast<const std::byte*>(&sessions_[where / 2]);
+    __builtin_prefetch(line, 1);
+    __builtin_prefetch(line + 64, 1);
+    __builtin_prefetch(line + 128, 1);
+    return where;
 }
 
 SessionIndex SessionTable::find_client(const Endpoint& client, const Endpoint& vip) const {
@@ -78,7 +63,7 @@ std::expected<SessionIndex, DropReason> SessionTable::insert(const Session& sess
     const uint32_t slot = free_.back();
     free_.pop_back();
     new (&sessions_[slot]) Session(session);
-    ++generations_[slot];
+    sessions_[slot].generation = ++generations_[slot];
     index_add(client, slot * 2 + static_cast<uint32_t>(Direction::from_client));
     index_add(backend, slot * 2 + static_cast<uint32_t>(Direction::from_backend));
     ++size_;
@@ -98,7 +83,7 @@ void SessionTable::remove(SessionIndex index) {
     index_remove(client_key(*s), index.slot * 2 + static_cast<uint32_t>(Direction::from_client));
     index_remove(backend_key(*s), index.slot * 2 + static_cast<uint32_t>(Direction::from_backend));
     promote(index.slot);
-    ++generations_[index.slot];
+    s->generation = ++generations_[index.slot];
     free_.push_back(index.slot);
     --size_;
     ++counters_.removed;
@@ -125,29 +110,59 @@ SessionIndex SessionTable::next(uint32_t cursor) const {
 
 uint64_t SessionTable::bytes() const {
     return uint64_t{capacity_} * (sizeof(Session) + sizeof(uint32_t) * 2 + sizeof(Link)) +
-           index_.size() * sizeof(Entry);
+           index_.size() * sizeof(Bucket);
 }
 
 void SessionTable::index_add(const FlowKey& key, uint32_t where) {
-    const uint32_t h = hash(key);
-    uint32_t i = home(h);
-    while (index_[i].where != kEmpty) i = after(i);
-    index_[i] = {h, where};
+    const uint32_t h = hash_(key);
+    for (uint32_t b = home(h);; b = after(b)) {
+        for (Entry& e : index_[b].entries) {
+            if (e.where != kEmpty) continue;
+            e = {h, where};
+            return;
+        }
+    }
 }
 
+// Whether an entry of bucket `at` could as well be in `earlier`: its home is not after that one.
+bool SessionTable::may_move(const Entry& entry, uint32_t earlier, uint32_t at) const {
+    const uint32_t h = home(entry.hash);
+    const bool home_between = earlier <= at ? earlier < h && h <= at : earlier < h || h <= at;
+    return !home_between;
+}
+
+// A bucket's last entry fills the hole. If the bucket was full, entries may have gone past it: one
+// that may come back does, and leaves a hole in turn (Knuth, volume 3, section 6.4, algorithm R, by
+// buckets).
 void SessionTable::index_remove(const FlowKey& key, uint32_t where) {
-    uint32_t hole = home(hash(key));
-    while (index_[hole].where != where) hole = after(hole);
-    // Entries after the hole move into it unless that would put them before their home (Knuth,
-    // volume 3, section 6.4, algorithm R).
-    for (uint32_t i = after(hole); index_[i].where != kEmpty; i = after(i)) {
-        const uint32_t h = home(index_[i].hash);
-        const bool home_between = hole <= i ? hole < h && h <= i : hole < h || h <= i;
-        if (home_between) continue;
-        index_[hole] = index_[i];
-        hole = i;
+    uint32_t bucket = home(hash_(key));
+    size_t hole = 0;
+    while (index_[bucket].entries[hole].where != where) {
+        if (++hole == kBucket) bucket = after(bucket), hole = 0;
     }
-    index_[hole] = {};
+    for (;;) {
+        auto& entries = index_[bucket].entries;
+        size_t last = kBucket - 1;
+        while (entries[last].where == kEmpty) --last;
+        entries[hole] = entries[last];
+        entries[last] = {};
+        if (last < kBucket - 1) return;
+        const auto [from, at] = successor(bucket);
+        if (at == kBucket) return;
+        entries[last] = index_[from].entries[at];
+        bucket = from, hole = at;
+    }
+}
+
+// The next entry that may move into `bucket`, which just got room; kBucket when there is none.
+std::pair<uint32_t, size_t> SessionTable::successor(uint32_t bucket) const {
+    for (uint32_t b = after(bucket);; b = after(b)) {
+        for (size_t i = 0; i < kBucket; ++i) {
+            const Entry& e = index_[b].entries[i];
+            if (e.where == kEmpty) return {b, kBucket};
+            if (may_move(e, bucket, b)) return {b, i};
+        }
+    }
 }
 
 }  // namespace holdfast

@@ -8,7 +8,6 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
 
 #include "base/random.h"
 #include "dataplane/flow/session.h"
@@ -23,13 +22,11 @@ public:
         for (uint64_t& k : keys_) k = random.next() | 1;
     }
 
-    uint32_t operator()(const FlowKey& key) const {
-        uint64_t s[2], d[2];
-        std::memcpy(s, key.source.address.bytes.data(), 16);
-        std::memcpy(d, key.destination.address.bytes.data(), 16);
-        const uint64_t ports = uint64_t{key.source.port} << 16 | key.destination.port;
-        const uint64_t a = fold(s[0] ^ keys_[0], s[1] ^ keys_[1]);
-        const uint64_t b = fold(d[0] ^ keys_[2], d[1] ^ keys_[3]);
+    uint32_t operator()(const FlowKey& key) const { return (*this)(words_of(key)); }
+    uint32_t operator()(const FlowWords& flow) const {
+        const uint64_t ports = uint64_t{flow.source_port} << 16 | flow.destination_port;
+        const uint64_t a = fold(flow.source[0] ^ keys_[0], flow.source[1] ^ keys_[1]);
+        const uint64_t b = fold(flow.destination[0] ^ keys_[2], flow.destination[1] ^ keys_[3]);
         return static_cast<uint32_t>(fold(a ^ keys_[4], b ^ mix64(ports ^ keys_[0])) >> 16);
     }
 

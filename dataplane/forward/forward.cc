@@ -208,19 +208,6 @@ void Forwarder::Impl::after_tracking(Session& session, uint32_t slot, const Trac
     if (track.progress && !session.has(Session::kDirtySegment)) mark_dirty(session, slot);
 }
 
-LinkHop Forwarder::Impl::hop_towards(const Session& session, Direction towards) const {
-    const MacAddress& own = groups[session.group.value].mac;
-    if (towards == Direction::from_client) {
-        const bool known = session.client_mac != MacAddress{};
-        return {known ? &session.client_mac : nullptr, &own, session.client_vlan};
-    }
-    const MacAddress* mac =
-        session.backend_index == Session::kNoBackend
-            ? back.mac_of(next_hop(options.back, session.backend.address))
-            : back.mac(services[session.service].neighbors[session.backend_index]);
-    return {mac, &own, options.back.vlan};
-}
-
 // Out to the other side: the last step of every segment that goes on.
 Step Forwarder::Impl::pass(Frame& frame, const Packet& packet, const TcpSegment& tcp,
                            Session& session, Direction from) {
@@ -234,56 +221,27 @@ Step Forwarder::Impl::pass(Frame& frame, const Packet& packet, const TcpSegment&
         return step;
     }
     const bool to_backend = from == Direction::from_client;
-    const FlowKey was = to_backend ? client_key(session) : backend_key(session);
-    const FlowKey now =
-        to_backend ? FlowKey{session.pool, session.backend} : FlowKey{session.vip, session.client};
-    rewrite_tcp(packet.bytes.data(), packet.ip, was, now);
-    rewrite_link(frame, packet.ethernet, hop);
+    const Endpoint& source = to_backend ? session.pool : session.vip;
+    const Endpoint& destination = to_backend ? session.backend : session.client;
+    std::byte* const ip = packet.bytes.data();
+    if (packet.ip.v4)
+        rewrite_segment<true>(ip, ip + packet.ip.header_size, source, destination);
+    else
+        rewrite_segment<false>(ip, ip + packet.ip.header_size, source, destination);
+    rewrite_link(frame, packet.ethernet.size, packet.ethernet.type, hop);
     step.verdict = Step::Verdict::transmit;
     step.out = to_backend ? Side::back : Side::front;
     return step;
 }
 
-namespace {
-
-// The key of a plain TCP frame, without checking anything but lengths: good enough to prefetch by.
-std::optional<FlowKey> peek(const Frame& frame) {
-    if (frame.length < 54) return std::nullopt;
-    const std::byte* p = frame.data + 12;
-    if (load_be<uint16_t>(p) == kEtherTypeVlan) p += 4;
-    const uint16_t type = load_be<uint16_t>(p);
-    const std::byte* ip = p + 2;
-    const bool v4 = type == kEtherTypeIpv4;
-    if (!v4 && type != kEtherTypeIpv6) return std::nullopt;
-    const size_t header = v4 ? (static_cast<size_t>(ip[0]) & 0x0f) * 4 : 40;
-    if (ip + header + 4 > frame.data + frame.length) return std::nullopt;
-    const size_t at = v4 ? kIpv4SourceOffset : kIpv6SourceOffset;
-    return FlowKey{
-        {load_address(ip + at, v4), load_be<uint16_t>(ip + header)},
-        {load_address(ip + at + address_size(v4), v4), load_be<uint16_t>(ip + header + 2)}};
-}
-
-}  // namespace
-
-void Forwarder::prefetch(std::span<const Frame> frames) {
-    constexpr size_t kAtOnce = 64;
-    uint32_t hashes[kAtOnce];
-    while (!frames.empty()) {
-        size_t n = 0;
-        for (const Frame& f : frames.first(std::min(frames.size(), kAtOnce))) {
-            const auto key = peek(f);
-            if (!key) continue;
-            hashes[n] = impl_->table.hash(*key);
-            impl_->table.prefetch_index(hashes[n++]);
-        }
-        for (size_t i = 0; i < n; ++i) impl_->table.prefetch_session(hashes[i]);
-        frames = frames.subspan(std::min(frames.size(), kAtOnce));
-    }
-}
+void Forwarder::prefetch(std::span<const Frame> frames) { impl_->prefetch(frames); }
 
 Step Forwarder::on_frame(Frame& frame, Instant now, Outlet& outlet) {
+    Step step;
+    const SessionTable::Hint hint = impl_->take_hint();
+    if (impl_->options.plain_path && impl_->on_plain(frame, hint, now, step)) return step;
     impl_->outlet = &outlet;
-    const Step step = impl_->on_frame(frame, now, outlet);
+    step = impl_->on_frame(frame, now, outlet);
     impl_->outlet = nullptr;
     if (step.verdict == Step::Verdict::drop) impl_->drops.count(step.reason);
     return step;

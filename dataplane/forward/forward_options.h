@@ -20,6 +20,7 @@ struct ForwardOptions {
     FlowSteering steering;
     uint64_t seed = 0;  // for port choice, Maglev salt excepted (that one all nodes share)
     bool verify_checksums = true;  // TCP; incremental updates keep end-to-end integrity either way
+    bool plain_path = true;        // false: all frames go the long way (tests compare both)
     uint32_t dirty_limit = 1u << 14;  // sessions that may wait for a segment fragment at once
     uint16_t balance_table = 16381;   // Maglev slots for each service and family, a prime
     uint16_t probe_first_port = 61000, probe_last_port = 61999;  // source ports of health checks

@@ -68,6 +68,13 @@ struct Forwarder::Impl final : ProbeOutput {
 
     Impl(const ForwardOptions& o, ForwardEvents& e, Instant now);
 
+    // plain.cc
+    bool on_plain(Frame& frame, SessionTable::Hint hint, Instant now, Step& step);
+    void prefetch(std::span<const Frame> frames);
+    SessionTable::Hint take_hint() {
+        return next_hint < hint_count ? hints[next_hint++] : SessionTable::kNoHint;
+    }
+
     // forward.cc
     Step on_frame(Frame& frame, Instant now, Outlet& out);
     Step on_tcp(Frame& frame, const Packet& packet, Instant now);
@@ -83,7 +90,18 @@ struct Forwarder::Impl final : ProbeOutput {
                         Instant now);
     Step pass(Frame& frame, const Packet& packet, const TcpSegment& tcp, Session& session,
               Direction from);
-    LinkHop hop_towards(const Session& session, Direction towards) const;
+    LinkHop hop_towards(const Session& session, Direction towards) const {
+        const MacAddress& own = groups[session.group.value].mac;
+        if (towards == Direction::from_client) {
+            const bool known = session.client_mac != MacAddress{};
+            return {known ? &session.client_mac : nullptr, &own, session.client_vlan};
+        }
+        const MacAddress* mac =
+            session.backend_index == Session::kNoBackend
+                ? back.mac_of(next_hop(options.back, session.backend.address))
+                : back.mac(services[session.service].neighbors[session.backend_index]);
+        return {mac, &own, options.back.vlan};
+    }
     bool make_room(Instant now);
 
     // local.cc
@@ -136,6 +154,10 @@ struct Forwarder::Impl final : ProbeOutput {
     DirtyQueue dirty;
     Outlet* outlet = nullptr;                  // while a call that was given one is running
     std::vector<MaglevTable::Choice> choices;  // scratch for rebuild()
+    // Where the sessions of a burst's frames should be, in order.
+    static constexpr size_t kHints = 64;
+    std::array<SessionTable::Hint, kHints> hints;
+    size_t next_hint = 0, hint_count = 0;
     ForwardCounters counters;
     DropCounters drops;
 };

@@ -52,7 +52,7 @@ Step Forwarder::Impl::on_icmp_error(Frame& frame, const Packet& packet) {
     rewrite_ip(packet.bytes.data(), packet.ip, original.destination.address,
                original.source.address);
     finish_icmp(original.destination.address, original.source.address, message);
-    rewrite_link(frame, packet.ethernet, hop);
+    rewrite_link(frame, packet.ethernet.size, packet.ethernet.type, hop);
     ++counters.icmp_translated;
     Step step;
     step.verdict = Step::Verdict::transmit;

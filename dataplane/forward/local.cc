@@ -62,7 +62,8 @@ Step Forwarder::Impl::on_icmp(Frame& frame, const Packet& packet, Instant now, O
     const auto mac = answers_for(packet.ip.destination, frame.in);
     if (!mac || packet.ip.source == IpAddress{}) return dropped(DropReason::not_for_us);
     make_echo_reply(packet.ip, packet.bytes);
-    rewrite_link(frame, packet.ethernet, {&packet.ethernet.source, &*mac, packet.ethernet.vlan});
+    rewrite_link(frame, packet.ethernet.size, packet.ethernet.type,
+                 {&packet.ethernet.source, &*mac, packet.ethernet.vlan});
     out.transmit(frame.in, {frame.data, frame.length});
     ++counters.echo_answered;
     return consumed();

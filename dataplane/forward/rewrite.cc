@@ -7,7 +7,7 @@ namespace holdfast {
 namespace {
 
 // Addresses and ports in the order in which they lie on the wire. A template, so that all sizes are
-// known: this runs twice a packet.
+// known.
 template <bool v4>
 struct WireTuple {
     static constexpr size_t kAddress = address_size(v4);
@@ -17,12 +17,9 @@ struct WireTuple {
     explicit WireTuple(const FlowKey& key) {
         std::memcpy(bytes, address_bytes(key.source.address, v4), kAddress);
         std::memcpy(bytes + kAddress, address_bytes(key.destination.address, v4), kAddress);
-        store_be(bytes + kAddresses, key.source.port);
-        store_be(bytes + kAddresses + 2, key.destination.port);
+        store_be(bytes + kAddresses, uint32_t{key.source.port} << 16 | key.destination.port);
     }
 };
-
-constexpr size_t kIpv4Checksum = 10, kIpv4Ttl = 8, kIpv6HopLimit = 7;
 
 std::byte minus_one(std::byte b) { return static_cast<std::byte>(static_cast<uint8_t>(b) - 1); }
 
@@ -57,16 +54,6 @@ void rewrite_ports(std::byte* tcp, const WireTuple<v4>& was, const WireTuple<v4>
 }
 
 template <bool v4>
-void rewrite_packet(std::byte* ip, size_t header_size, const FlowKey& was, const FlowKey& now) {
-    const WireTuple<v4> before(was), after(now);
-    ChecksumDelta delta;
-    rewrite_header<v4>(ip, before, after, true, delta);
-    std::byte* tcp = ip + header_size;
-    rewrite_ports<v4>(tcp, before, after, delta);
-    delta.apply(tcp + kTcpChecksumOffset);
-}
-
-template <bool v4>
 void rewrite_quoted(std::byte* quote, const IpHeader& ip, const FlowKey& was, const FlowKey& now) {
     const WireTuple<v4> before(was), after(now);
     ChecksumDelta delta;
@@ -83,27 +70,6 @@ void rewrite_addresses(std::byte* ip, const FlowKey& was, const FlowKey& now) {
 }
 
 }  // namespace
-
-void rewrite_link(Frame& frame, const EthernetHeader& old, const LinkHop& hop) {
-    const size_t size = ethernet_size(hop.vlan);
-    std::byte* p = frame.data + old.size - size;
-    frame.data = p;
-    frame.length = static_cast<uint32_t>(frame.length - old.size + size);
-    std::memcpy(p, hop.destination->bytes.data(), 6);
-    std::memcpy(p + 6, hop.source->bytes.data(), 6);
-    if (hop.vlan != 0) {
-        store_be(p + 12, kEtherTypeVlan);
-        store_be(p + 14, hop.vlan);
-    }
-    store_be(p + size - 2, old.type);
-}
-
-void rewrite_tcp(std::byte* ip_packet, const IpHeader& ip, const FlowKey& was, const FlowKey& now) {
-    if (ip.v4)
-        rewrite_packet<true>(ip_packet, ip.header_size, was, now);
-    else
-        rewrite_packet<false>(ip_packet, ip.header_size, was, now);
-}
 
 void rewrite_ip(std::byte* ip_packet, const IpHeader& ip, const IpAddress& source,
                 const IpAddress& destination) {

@@ -3,13 +3,10 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "dataplane/forward/window.h"
 
 namespace holdfast {
 namespace {
-
-// netfilter's MAXACKWINCONST: an acknowledgement may be older than the window says by this much
-// (a duplicate that was under way).
-constexpr uint32_t kOldAck = 66'000;
 
 using S = TcpState;
 constexpr uint8_t bit(S s) { return static_cast<uint8_t>(1u << static_cast<unsigned>(s)); }
@@ -41,13 +38,6 @@ void take_options(TcpSide& side, const TcpOptions& options) {
     if (options.window_scale) side.flags |= TcpSide::kScaleOffered;
     if (options.sack_permitted) side.flags |= TcpSide::kSack;
     if (options.timestamps) side.flags |= TcpSide::kTimestamps;
-}
-
-// The window a segment advertises. Scaled only if both offered it, and never on a SYN (RFC 7323
-// section 2.2).
-uint32_t advertised(const TcpSide& sender, const TcpSide& receiver, const TcpSegment& segment) {
-    const bool scaled = sender.has(TcpSide::kScaleOffered) && receiver.has(TcpSide::kScaleOffered);
-    return uint32_t{segment.window} << (scaled ? sender.window_scale : 0);
 }
 
 TrackStep on_syn(Session& session, Direction from, const TcpSegment& segment,
@@ -126,33 +116,6 @@ TrackStep on_rst(Session& session, Direction from, const TcpSegment& segment) {
     return step;
 }
 
-bool in_window(const Session& session, const TcpSide& sender, const TcpSide& receiver,
-               const TcpSegment& segment) {
-    // After an adoption the other side may have acknowledged what we never saw, but never more than
-    // it made room for.
-    const SeqNum may_ack =
-        session.has(Session::kAdopted) ? later(receiver.end, receiver.max_end) : receiver.end;
-    return segment.seq <= sender.max_end && segment.end() >= sender.end - receiver.max_window - 1 &&
-           segment.ack <= may_ack &&
-           segment.ack >= receiver.end - std::max(sender.max_window, kOldAck) - 1;
-}
-
-// What an acceptable segment tells about both sides.
-bool advance(TcpSide& sender, TcpSide& receiver, const TcpSegment& segment) {
-    const uint32_t window = std::max(advertised(sender, receiver, segment), 1u);
-    const TcpSide before_sender = sender;
-    const SeqNum before_room = receiver.max_end;
-    sender.end = later(sender.end, segment.end());
-    if (!sender.has(TcpSide::kSynced)) sender.max_end = later(sender.max_end, segment.end());
-    sender.ack = later(sender.ack, segment.ack);
-    sender.max_window = std::max(sender.max_window, window);
-    sender.flags |= TcpSide::kSynced;
-    receiver.end = later(receiver.end, segment.ack);
-    receiver.max_end = later(receiver.max_end, segment.ack + window);
-    return sender.end != before_sender.end || sender.ack != before_sender.ack ||
-           receiver.max_end != before_room;
-}
-
 TcpState state_of(const Session& session) {
     const TcpSide& c = session.from_client;
     const TcpSide& b = session.from_backend;
@@ -187,7 +150,7 @@ TrackStep on_established(Session& session, Direction from, const TcpSegment& seg
         step.in_window = false;
         return step;
     }
-    step.progress = advance(sender, receiver, segment);
+    step.progress = advance_window(sender, receiver, segment);
     if (is_over(session.state)) return step;
     // FIN counts when nothing lies beyond it; it is acknowledged when all of its sender's is.
     if (segment.has(tcp_flag::fin) && segment.end() == sender.end)

@@ -49,8 +49,7 @@ struct IpAddress {
         return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
     }
 
-private:
-    using Words = std::array<uint64_t, 2>;
+    using Words = std::array<uint64_t, 2>;  // as they lie in memory
     constexpr Words words() const { return std::bit_cast<Words>(*this); }
 };
 

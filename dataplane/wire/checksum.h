@@ -22,11 +22,53 @@ constexpr uint16_t fold_sum(uint64_t sum) {
 }
 
 // Adds bytes to a running one's complement sum. Only the last piece may have an odd length.
-uint64_t add_to_sum(uint64_t sum, Bytes bytes);
+inline uint64_t add_to_sum(uint64_t sum, Bytes bytes) {
+    const std::byte* p = bytes.data();
+    size_t n = bytes.size();
+    uint64_t a = 0, b = 0, c = 0;  // so that additions do not wait for each other
+    for (; n >= 16; n -= 16, p += 16) {
+        uint32_t w[4];
+        std::memcpy(w, p, 16);
+        sum += w[0];
+        a += w[1];
+        b += w[2];
+        c += w[3];
+    }
+    sum += a + b + c;
+    for (; n >= 4; n -= 4, p += 4) {
+        uint32_t word;
+        std::memcpy(&word, p, 4);
+        sum += word;
+    }
+    if (n >= 2) {
+        uint16_t word;
+        std::memcpy(&word, p, 2);
+        sum += word;
+        n -= 2, p += 2;
+    }
+    if (n > 0) {  // padded with a zero, as RFC 1071 asks
+        uint16_t word = 0;
+        std::memcpy(&word, p, 1);
+        sum += word;
+    }
+    return sum;
+}
 
 // The pseudo header of RFC 9293 section 3.1 (v4) or RFC 8200 section 8.1 (v6).
-uint64_t pseudo_header_sum(const IpAddress& source, const IpAddress& destination, uint8_t protocol,
-                           uint32_t length);
+inline uint64_t pseudo_header_sum(const IpAddress::Words& source,
+                                  const IpAddress::Words& destination, uint8_t protocol,
+                                  uint32_t length) {
+    // One formula for both: the padding of an IPv4-mapped address adds 0xffff to a one's complement
+    // sum, which is zero.
+    uint64_t sum = big(length) + uint64_t{big(static_cast<uint32_t>(protocol))};
+    for (const uint64_t w : {source[0], source[1], destination[0], destination[1]})
+        sum += (w & 0xffffffff) + (w >> 32);
+    return sum;
+}
+inline uint64_t pseudo_header_sum(const IpAddress& source, const IpAddress& destination,
+                                  uint8_t protocol, uint32_t length) {
+    return pseudo_header_sum(source.words(), destination.words(), protocol, length);
+}
 
 // The value for a checksum field, in wire order, ready to be stored with memcpy.
 inline uint16_t checksum_of(uint64_t sum) { return static_cast<uint16_t>(~fold_sum(sum)); }

@@ -44,6 +44,7 @@ void emit_ip(const IpHeader& header, ByteWriter& to);
 // Addresses within a header, in wire form.
 inline constexpr size_t kIpv4SourceOffset = 12, kIpv4DestinationOffset = 16;
 inline constexpr size_t kIpv6SourceOffset = 8, kIpv6DestinationOffset = 24;
+inline constexpr size_t kIpv4Ttl = 8, kIpv4Checksum = 10, kIpv6HopLimit = 7;
 
 constexpr size_t address_size(bool v4) { return v4 ? 4 : 16; }
 inline const uint8_t* address_bytes(const IpAddress& a, bool v4) {

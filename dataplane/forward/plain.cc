@@ -1,0 +1,103 @@
+// The short way of what nearly every frame is: a segment in the window of an established session
+// whose next hop is known, without SYN, RST or FIN.
+//
+// An optimisation and nothing else: what it takes it does exactly as Impl::on_frame() would, and
+// whatever is not so plain it leaves untouched for that to judge. It refuses nothing and counts no
+// drop. A test compares both ways on random conversations (plain_test.cc). Values stay in registers
+// from the frame to the frame; the long way builds headers in memory, at four times the cost.
+#include "dataplane/forward/plain.h"
+
+#include "dataplane/forward/forwarder_impl.h"
+#include "dataplane/forward/window.h"
+#include "dataplane/wire/checksum.h"
+
+namespace holdfast {
+namespace {
+
+bool checksums_right(const PlainFrame& f, bool verify_tcp) {
+    if (f.v4 && fold_sum(add_to_sum(0, {f.ip, 20})) != 0xffff) return false;
+    if (!verify_tcp) return true;
+    const uint64_t pseudo =
+        pseudo_header_sum(f.flow.source, f.flow.destination, kProtocolTcp, f.segment_size);
+    return fold_sum(add_to_sum(pseudo, {f.tcp, f.segment_size})) == 0xffff;
+}
+
+std::optional<TcpSegment> plain_segment(const PlainFrame& f) {
+    using namespace tcp_flag;
+    TcpSegment s;
+    s.flags = static_cast<uint8_t>(f.tcp[13]);
+    if ((s.flags & (syn | rst | fin | ack)) != ack) return std::nullopt;
+    s.header_size = static_cast<uint8_t>((static_cast<uint8_t>(f.tcp[12]) >> 4) * 4);
+    if (s.header_size < 20 || s.header_size > f.segment_size) return std::nullopt;
+    s.seq = {load_be<uint32_t>(f.tcp + 4)};
+    s.ack = {load_be<uint32_t>(f.tcp + 8)};
+    s.window = load_be<uint16_t>(f.tcp + 14);
+    s.payload_size = f.segment_size - s.header_size;
+    return s;
+}
+
+}  // namespace
+
+bool Forwarder::Impl::on_plain(Frame& frame, SessionTable::Hint hint, Instant now, Step& step) {
+    const auto f = plain_frame(frame);
+    if (!f || (frame.data[0] & std::byte{1}) != std::byte{0}) return false;
+    const auto segment = plain_segment(*f);
+    if (!segment || static_cast<uint8_t>(f->ip[f->v4 ? kIpv4Ttl : kIpv6HopLimit]) <= 1)
+        return false;
+    const SessionTable::Found found = table.find(f->flow, hint);
+    if (!found || !checksums_right(*f, options.verify_checksums)) return false;
+
+    Session& session = table.at(found.slot);
+    const GroupEntry& group = groups[session.group.value];
+    TcpSide& sender = session.side(found.direction);
+    TcpSide& receiver = session.side(opposite(found.direction));
+    if (!group.state.active || session.state != TcpState::established ||
+        !sender.has(TcpSide::kSynced) || !in_window(session, sender, receiver, *segment))
+        return false;
+    const LinkHop hop = hop_towards(session, opposite(found.direction));
+    if (!hop) return false;
+
+    const bool progress = advance_window(sender, receiver, *segment);
+    if (progress && !session.has(Session::kDirtySegment)) mark_dirty(session, found.slot);
+    session.last_activity = now;
+    const bool to_backend = found.direction == Direction::from_client;
+    ++(to_backend ? counters.from_client : counters.from_backend);
+    if (to_backend) {
+        std::memcpy(session.client_mac.bytes.data(), frame.data + 6, 6);
+        session.client_vlan = f->vlan;
+    }
+    const Endpoint& source = to_backend ? session.pool : session.vip;
+    const Endpoint& destination = to_backend ? session.backend : session.client;
+    if (f->v4)
+        rewrite_segment<true>(f->ip, f->tcp, source, destination);
+    else
+        rewrite_segment<false>(f->ip, f->tcp, source, destination);
+    rewrite_link(frame, static_cast<size_t>(f->ip - frame.data),
+                 f->v4 ? kEtherTypeIpv4 : kEtherTypeIpv6, hop);
+
+    step.verdict = Step::Verdict::transmit;
+    step.out = to_backend ? Side::back : Side::front;
+    step.direction = found.direction;
+    step.group = session.group;
+    step.session = {found.slot, session.generation};
+    return true;
+}
+
+void Forwarder::Impl::prefetch(std::span<const Frame> frames) {
+    frames = frames.first(std::min(frames.size(), kHints));
+    std::array<uint32_t, kHints> hashes;
+    for (size_t i = 0; i < frames.size(); ++i) {
+        hints[i] = SessionTable::kNoHint;
+        const auto f = plain_frame(frames[i]);
+        if (!f) continue;
+        hints[i] = 0;
+        hashes[i] = table.hash(f->flow);
+        table.prefetch_index(hashes[i]);
+    }
+    for (size_t i = 0; i < frames.size(); ++i)
+        if (hints[i] != SessionTable::kNoHint) hints[i] = table.prefetch_session(hashes[i]);
+    next_hint = 0;
+    hint_count = frames.size();
+}
+
+}  // namespace holdfast
