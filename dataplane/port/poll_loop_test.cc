@@ -256,5 +256,27 @@ TEST_F(PollLoopTest, CommandsRunInTheLoopAndStopEndsIt) {
     EXPECT_FALSE(loop.mailbox().run([] {}));
 }
 
+// net_af_xdp registers as much memory from the pool's start as its frames take side by side.
+TEST(FramePool, FramesLieSideBySideInOnePiece) {
+    rte_mempool* pool = Environment::pool->handle();
+    ASSERT_EQ(pool->nb_mem_chunks, 1u);
+    const auto* start = static_cast<const std::byte*>(STAILQ_FIRST(&pool->mem_list)->addr);
+    const size_t end = size_t{pool->populated_size} *
+                       rte_mempool_calc_obj_size(pool->elt_size, pool->flags, nullptr);
+    struct Span {
+        const std::byte* start;
+        size_t furthest = 0;
+    } span{start};
+    rte_mempool_obj_iter(
+        pool,
+        [](rte_mempool* p, void* to, void* frame, unsigned) {
+            auto& s = *static_cast<Span*>(to);
+            auto* last = static_cast<const std::byte*>(frame) + p->elt_size;
+            s.furthest = std::max(s.furthest, static_cast<size_t>(last - s.start));
+        },
+        &span);
+    EXPECT_LE(span.furthest, end);
+}
+
 }  // namespace
 }  // namespace holdfast

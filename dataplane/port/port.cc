@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <rte_dev.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -46,14 +47,34 @@ std::string complete_devargs(const DeviceOptions& o) {
     return args;
 }
 
+// rte_pktmbuf_pool_create() with a say in how the frames lie. Without huge pages it lets none cross
+// a page of 4 KB and so leaves a gap after each; net_af_xdp believes that they lie close together
+// and registers only the first part of such a pool with the kernel, which then drops every frame
+// that is received into the rest.
+rte_mempool* make_pool(const std::string& name, uint32_t frames) {
+    const bool pages_matter = rte_eal_has_hugepages() && rte_eal_iova_mode() != RTE_IOVA_VA;
+    rte_pktmbuf_pool_private room{};
+    room.mbuf_data_room_size = RTE_MBUF_DEFAULT_BUF_SIZE;
+    rte_mempool* pool =
+        rte_mempool_create_empty(name.c_str(), frames, sizeof(rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE,
+                                 kMempoolCache, sizeof(room), static_cast<int>(rte_socket_id()),
+                                 pages_matter ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+    if (pool == nullptr) return nullptr;
+    rte_pktmbuf_pool_init(pool, &room);
+    if (rte_mempool_populate_default(pool) < 0) {
+        rte_mempool_free(pool);
+        return nullptr;
+    }
+    rte_mempool_obj_iter(pool, rte_pktmbuf_init, nullptr);
+    return pool;
+}
+
 }  // namespace
 
 std::expected<std::unique_ptr<FramePool>, std::string> FramePool::create(uint32_t frames) {
     static unsigned serial = 0;
     std::string name = fmt::format("frames{}", serial++);
-    rte_mempool* pool =
-        rte_pktmbuf_pool_create(name.c_str(), frames, kMempoolCache, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-                                static_cast<int>(rte_socket_id()));
+    rte_mempool* pool = make_pool(name, frames);
     if (pool == nullptr)
         return std::unexpected(fmt::format("no memory for {} frames ({}): raise memory_mb", frames,
                                            rte_strerror(rte_errno)));
