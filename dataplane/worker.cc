@@ -58,6 +58,7 @@ Disposition Worker::handle(Frame& frame, Instant now) {
         case Step::Verdict::unknown:
             meet_unknown(frame, step, now);
             break;
+        case Step::Verdict::relay:
         case Step::Verdict::drop:
         case Step::Verdict::consumed:
             break;

@@ -90,6 +90,7 @@ struct alignas(64) Session {
     static constexpr uint16_t kAdopted = 2;       // restored from fragments; set by restore()
     static constexpr uint16_t kDirtySegment = 4;  // in the dirty queue
     static constexpr uint16_t kNudged = 8;        // the caller's: its sender was woken
+    static constexpr uint16_t kRelayed = 16;      // its service terminates TCP: not forwarded
     static constexpr uint16_t kCallerFlags = 0xff00;
 
     bool has(uint16_t flag) const { return (flags & flag) != 0; }

@@ -211,6 +211,7 @@ std::expected<SessionIndex, DropReason> Forwarder::restore(const Session& sessio
     s.set(Session::kAdopted);
     s.clear(Session::kDirtySegment);
     s.last_activity = now;
+    if (config.mode != Mode::forward) s.set(Session::kRelayed);
     s.backend_index = Session::kNoBackend;
     for (uint16_t b = 0; b < config.backends.size(); ++b)
         if (config.backends[b].endpoint == s.backend) s.backend_index = b;
@@ -222,6 +223,23 @@ std::expected<SessionIndex, DropReason> Forwarder::restore(const Session& sessio
     ++impl_->counters.sessions_restored;
     impl_->arm(index->slot, now);
     return index;
+}
+
+void Forwarder::set_state(SessionIndex index, TcpState state, Instant now) {
+    Session& s = *impl_->table.get(index);
+    if (is_embryonic(s.state) && !is_embryonic(state)) impl_->table.promote(index.slot);
+    s.state = state;
+    s.last_activity = now;
+    impl_->arm(index.slot, now);
+}
+
+void Forwarder::mark_dirty(SessionIndex index) {
+    Session& s = *impl_->table.get(index);
+    if (!s.has(Session::kDirtySegment)) impl_->mark_dirty(s, index.slot);
+}
+
+void Forwarder::finish(SessionIndex index, Instant now) {
+    impl_->close(index, CloseReason::finished, now);
 }
 
 void Forwarder::drop(SessionIndex index, Instant now) {

@@ -26,6 +26,7 @@ constexpr CounterInfo<C> kTable[] = {
     {"rst_unconfirmed", "RSTs passed on that did not end the session here.", &C::rst_unconfirmed},
     {"icmp_translated", "ICMP errors translated to the other side.", &C::icmp_translated},
     {"echo_answered", "Echo requests answered.", &C::echo_answered},
+    {"segments_relayed", "Segments of sessions whose TCP terminates here.", &C::relayed},
     {"dirty_overflow", "Times a session's progress could not be queued.", &C::dirty_overflow},
     {"resets_made", "RST segments made.", &C::resets_made},
 };
@@ -61,7 +62,8 @@ Step Forwarder::Impl::on_tcp(Frame& frame, const Packet& packet, Instant now) {
     const FlowKey key{{packet.ip.source, tcp->source_port},
                       {packet.ip.destination, tcp->destination_port}};
     const SessionTable::Found found = table.find(key);
-    if (options.verify_checksums) {
+    // A forwarded segment keeps its checksum end to end; for a relayed one we are the end.
+    if (options.verify_checksums || relayed(found, packet, *tcp)) {
         const DropReason bad =
             verify_tcp_checksum(packet.ip.source, packet.ip.destination, packet.payload());
         if (bad != DropReason::none) return dropped(bad);
@@ -104,7 +106,10 @@ Step Forwarder::Impl::open(Frame& frame, const Packet& packet, const TcpSegment&
     if (!index) return dropped(index.error());
     ++counters.sessions_created;
     ++counters.from_client;
-    Step step = pass(frame, packet, tcp, table.at(index->slot), Direction::from_client);
+    Session& session = table.at(index->slot);
+    Step step = session.has(Session::kRelayed)
+                    ? relay(session, index->slot, Direction::from_client)
+                    : pass(frame, packet, tcp, session, Direction::from_client);
     step.session = *index;
     step.created = true;
     return step;
@@ -133,6 +138,7 @@ std::expected<SessionIndex, DropReason> Forwarder::Impl::create(const Packet& pa
     s.client_mac = packet.ethernet.source;
     s.client_vlan = packet.ethernet.vlan;
     s.service = service;
+    if (config.mode != Mode::forward) s.set(Session::kRelayed);
     s.group = config.group;
     s.epoch = group.epoch;
     s.created = s.last_activity = now;
@@ -161,6 +167,7 @@ Step Forwarder::Impl::on_session(Frame& frame, const Packet& packet, const TcpSe
         close(table.index_of(found.slot), CloseReason::replaced, now);
         return on_unmatched(frame, packet, tcp, now);
     }
+    if (session.has(Session::kRelayed)) return relay(session, found.slot, found.direction);
     TcpOptions seen;
     if (syn) {
         const auto parsed = parse_tcp_options(packet.payload().subspan(20, tcp.header_size - 20u));
@@ -188,6 +195,24 @@ Step Forwarder::Impl::on_session(Frame& frame, const Packet& packet, const TcpSe
         step.verdict = Step::Verdict::gate;
         ++counters.gated;
     }
+    return step;
+}
+
+// Whether TCP terminates here for this segment's session, or would for the one that it begins.
+bool Forwarder::Impl::relayed(SessionTable::Found found, const Packet& packet,
+                              const TcpSegment& tcp) {
+    if (found) return table.at(found.slot).has(Session::kRelayed);
+    const auto service = book.service({packet.ip.destination, tcp.destination_port});
+    return service && options.services[*service].mode != Mode::forward;
+}
+
+Step Forwarder::Impl::relay(const Session& session, uint32_t slot, Direction from) {
+    ++counters.relayed;
+    Step step;
+    step.verdict = Step::Verdict::relay;
+    step.direction = from;
+    step.group = session.group;
+    step.session = table.index_of(slot);
     return step;
 }
 

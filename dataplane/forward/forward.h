@@ -32,6 +32,7 @@ struct Step {
         drop,      // `reason` says why; counted
         consumed,  // it was for this node (ARP, ND, echo, a probe's answer)
         unknown,   // a segment of an active group without a session: untouched; see `key`
+        relay,     // a segment of a relayed session: untouched, but lengths and checksums are right
     };
     Verdict verdict = Verdict::drop;
     Side out = Side::front;
@@ -44,6 +45,10 @@ struct Step {
     bool ends = false;            // the frame carries RST or FIN (leaves under a confirmed epoch)
     SessionIndex session;         // with transmit and gate
     FlowKey key;                  // with unknown: what to pull; (client, vip) or (backend, pool)
+    // With relay: `session`, `direction` and `group` are set. An ICMP error about what we sent to
+    // the side that `direction` names carries the MTU it asks for; 0: it is a segment.
+    uint32_t too_big_mtu = 0;
+    SeqNum too_big_seq;
 };
 
 enum class CloseReason : uint8_t {
@@ -81,6 +86,7 @@ struct ForwardCounters {
     uint64_t rst_unconfirmed = 0;
     uint64_t icmp_translated = 0;
     uint64_t echo_answered = 0;
+    uint64_t relayed = 0;
     uint64_t dirty_overflow = 0;
     uint64_t resets_made = 0;
 };
@@ -118,6 +124,12 @@ public:
     // afresh (TcpSide::kSynced is cleared), its idle timer starts now. client_mac may be zero: then
     // frames to the client wait for its first segment. tuple_in_use when we have it already.
     std::expected<SessionIndex, DropReason> restore(const Session& session, Instant now);
+    // Of relayed sessions, which are not tracked here: a new state, with its idle timeout; and that
+    // one's progress is to be published.
+    void set_state(SessionIndex index, TcpState state, Instant now);
+    void mark_dirty(SessionIndex index);
+    // Removes one that came to its end, with on_session_closed(finished).
+    void finish(SessionIndex index, Instant now);
     // Removes one, with on_session_closed(dropped).
     void drop(SessionIndex index, Instant now);
     // Sessions whose sequence progress moved since they were last popped; clears kDirtySegment.

@@ -86,6 +86,8 @@ struct Forwarder::Impl final : ProbeOutput {
     std::expected<SessionIndex, DropReason> create(const Packet& packet, const TcpSegment& tcp,
                                                    const TcpOptions& options, uint16_t service,
                                                    Instant now);
+    bool relayed(SessionTable::Found found, const Packet& packet, const TcpSegment& tcp);
+    Step relay(const Session& session, uint32_t slot, Direction from);
     void after_tracking(Session& session, uint32_t slot, const TrackStep& track, Step& step,
                         Instant now);
     Step pass(Frame& frame, const Packet& packet, const TcpSegment& tcp, Session& session,

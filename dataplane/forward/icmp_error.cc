@@ -18,6 +18,16 @@ bool in_flight(const Session& session, Direction sender, SeqNum seq) {
     return seq >= oldest - 1 && seq <= s.end;
 }
 
+// The next hop's MTU of "fragmentation needed" (RFC 1191 section 4) or "packet too big" (RFC 4443
+// section 3.2); 0: another error, or a router from before RFC 1191.
+uint32_t too_big_mtu(const IpHeader& ip, Bytes message) {
+    const auto icmp = parse_icmp(ip, message);
+    if (!icmp) return 0;
+    if (ip.v4)
+        return icmp->type == icmp_type::unreachable && icmp->code == 4 ? icmp->rest & 0xffff : 0;
+    return icmp->type == icmpv6_type::packet_too_big ? icmp->rest : 0;
+}
+
 }  // namespace
 
 Step Forwarder::Impl::on_icmp_error(Frame& frame, const Packet& packet) {
@@ -40,8 +50,17 @@ Step Forwarder::Impl::on_icmp_error(Frame& frame, const Packet& packet) {
     const Session& session = table.at(found.slot);
     // The error comes from where the quoted packet was going, and goes to where it came from.
     const Direction towards = opposite(found.direction);
-    if (!in_flight(session, towards, {load_be<uint32_t>(tcp + 4)}))
+    if (!session.has(Session::kRelayed) &&
+        !in_flight(session, towards, {load_be<uint32_t>(tcp + 4)}))
         return dropped(DropReason::icmp_out_of_window);
+    if (session.has(Session::kRelayed)) {
+        const uint32_t mtu = too_big_mtu(packet.ip, message);
+        if (mtu == 0) return dropped(DropReason::icmp_unsupported);
+        Step step = relay(session, found.slot, found.direction);
+        step.too_big_mtu = mtu;
+        step.too_big_seq = {load_be<uint32_t>(tcp + 4)};
+        return step;
+    }
     if (packet.ip.ttl <= 1) return dropped(DropReason::ttl_expired);
     const LinkHop hop = hop_towards(session, towards);
     if (!hop) return dropped(DropReason::neighbor_unresolved);

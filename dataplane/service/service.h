@@ -46,8 +46,15 @@ struct IdleTimeouts {
     Duration closed = Duration::seconds(10);
 };
 
+// How a service's bytes pass.
+enum class Mode : uint8_t {
+    forward,  // headers are rewritten; TCP stays end to end (dataplane/forward)
+    proxy,    // both TCP ends terminate here, bytes are passed on (dataplane/relay)
+};
+
 struct Service {
     std::string name;
+    Mode mode = Mode::forward;
     GroupId group;
     std::vector<IpAddress> vips;  // IPv4 and IPv6; a session keeps to its family
     uint16_t port = 0;
