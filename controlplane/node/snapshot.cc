@@ -166,8 +166,8 @@ void fill_counters(WorkerUnit& unit, snapshot::Shard& shard) {
 snapshot::SessionState state_of(const Session& s) {
     if (is_embryonic(s.state)) return snapshot::SessionState::embryonic;
     if (is_over(s.state)) return snapshot::SessionState::closed;
-    return s.state == TcpState::established ? snapshot::SessionState::established
-                                            : snapshot::SessionState::closing;
+    return s.state == SessionState::established ? snapshot::SessionState::established
+                                                : snapshot::SessionState::closing;
 }
 
 void fill_shard(WorkerUnit& unit, const Config& config, Instant now, snapshot::Shard& shard) {

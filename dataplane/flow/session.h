@@ -17,7 +17,7 @@
 namespace holdfast {
 
 // RFC 9293 section 3.3.2 as someone in the middle sees it: what each side has been seen to say.
-enum class TcpState : uint8_t {
+enum class SessionState : uint8_t {
     syn_sent,      // the client's SYN was passed on
     syn_received,  // the backend's SYN-ACK was seen
     established,   // and the client's acknowledgement of it
@@ -27,12 +27,14 @@ enum class TcpState : uint8_t {
     time_wait,     // and both FINs were acknowledged
     reset,         // an acceptable RST was seen
 };
-inline constexpr size_t kTcpStates = 8;
+inline constexpr size_t kSessionStates = 8;
 
-constexpr bool is_embryonic(TcpState s) {
-    return s == TcpState::syn_sent || s == TcpState::syn_received;
+constexpr bool is_embryonic(SessionState s) {
+    return s == SessionState::syn_sent || s == SessionState::syn_received;
 }
-constexpr bool is_over(TcpState s) { return s == TcpState::time_wait || s == TcpState::reset; }
+constexpr bool is_over(SessionState s) {
+    return s == SessionState::time_wait || s == SessionState::reset;
+}
 
 enum class Direction : uint8_t { from_client, from_backend };
 constexpr Direction opposite(Direction d) {
@@ -69,7 +71,7 @@ struct alignas(64) Session {
     uint16_t service = 0;                 // index in ForwardOptions::services
     uint16_t backend_index = kNoBackend;  // index in Service::backends, or kNoBackend
     GroupId group;
-    TcpState state = TcpState::syn_sent;
+    SessionState state = SessionState::syn_sent;
     uint16_t flags = 0;
     TcpSide from_client;
     TcpSide from_backend;

@@ -9,7 +9,7 @@
 namespace holdfast {
 namespace {
 
-Session session_of(uint32_t n, TcpState state = TcpState::established) {
+Session session_of(uint32_t n, SessionState state = SessionState::established) {
     Session s;
     s.client = {IpAddress::v4(0xcb007100 + n / 60000), static_cast<uint16_t>(1000 + n % 60000)};
     s.vip = {IpAddress::v4(0xc0000250), 80};
@@ -70,8 +70,8 @@ TEST(SessionTable, AgreesWithAMapThroughRandomChange) {
                 model.erase(it);
             } else {
                 const bool young = random.chance(0.5);
-                const auto i =
-                    t.insert(session_of(n, young ? TcpState::syn_sent : TcpState::established));
+                const auto i = t.insert(
+                    session_of(n, young ? SessionState::syn_sent : SessionState::established));
                 ASSERT_EQ(i.has_value(), model.size() < capacity);
                 if (i) model[n] = *i;
                 if (i && young && random.chance(0.5)) t.promote(i->slot);
@@ -89,10 +89,10 @@ TEST(SessionTable, AgreesWithAMapThroughRandomChange) {
 
 TEST(SessionTable, EmbryonicSessionsAreKeptInOrderOfAge) {
     SessionTable t({.capacity = 10, .embryonic_limit = 3, .seed = 1});
-    const SessionIndex a = t.insert(session_of(1, TcpState::syn_sent)).value();
+    const SessionIndex a = t.insert(session_of(1, SessionState::syn_sent)).value();
     t.insert(session_of(9));
-    const SessionIndex b = t.insert(session_of(2, TcpState::syn_sent)).value();
-    const SessionIndex c = t.insert(session_of(3, TcpState::syn_sent)).value();
+    const SessionIndex b = t.insert(session_of(2, SessionState::syn_sent)).value();
+    const SessionIndex c = t.insert(session_of(3, SessionState::syn_sent)).value();
     EXPECT_TRUE(t.embryonic_full());
     EXPECT_EQ(t.oldest_embryonic(), a);
     t.promote(b.slot);

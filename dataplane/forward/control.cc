@@ -203,7 +203,7 @@ const SessionTable& Forwarder::sessions() const { return impl_->table; }
 
 std::expected<SessionIndex, DropReason> Forwarder::restore(const Session& session, Instant now) {
     Session s = session;
-    if (s.service >= impl_->services.size() || static_cast<size_t>(s.state) >= kTcpStates ||
+    if (s.service >= impl_->services.size() || static_cast<size_t>(s.state) >= kSessionStates ||
         s.client.address.is_v4() != s.backend.address.is_v4())
         return std::unexpected(DropReason::invalid_state);
     const Service& config = impl_->options.services[s.service];
@@ -225,7 +225,7 @@ std::expected<SessionIndex, DropReason> Forwarder::restore(const Session& sessio
     return index;
 }
 
-void Forwarder::set_state(SessionIndex index, TcpState state, Instant now) {
+void Forwarder::set_state(SessionIndex index, SessionState state, Instant now) {
     Session& s = *impl_->table.get(index);
     if (is_embryonic(s.state) && !is_embryonic(state)) impl_->table.promote(index.slot);
     s.state = state;

@@ -229,7 +229,7 @@ void Forwarder::Impl::after_tracking(Session& session, uint32_t slot, const Trac
     }
     // Before the SYN-ACK nothing has been published that could have changed.
     step.header_changed =
-        (track.state_changed || track.options_changed) && session.state != TcpState::syn_sent;
+        (track.state_changed || track.options_changed) && session.state != SessionState::syn_sent;
     if (track.progress && !session.has(Session::kDirtySegment)) mark_dirty(session, slot);
 }
 

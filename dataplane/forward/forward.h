@@ -126,7 +126,7 @@ public:
     std::expected<SessionIndex, DropReason> restore(const Session& session, Instant now);
     // Of relayed sessions, which are not tracked here: a new state, with its idle timeout; and that
     // one's progress is to be published.
-    void set_state(SessionIndex index, TcpState state, Instant now);
+    void set_state(SessionIndex index, SessionState state, Instant now);
     void mark_dirty(SessionIndex index);
     // Removes one that came to its end, with on_session_closed(finished).
     void finish(SessionIndex index, Instant now);

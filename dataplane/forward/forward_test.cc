@@ -69,19 +69,19 @@ TEST_P(BothFamilies, AConnectionFromSynToFin) {
     EXPECT_EQ(s.verdict, V::transmit);
     EXPECT_TRUE(s.header_changed);
     EXPECT_EQ(w.parsed().payload, "GET / HTTP/1.1\r\n\r\n");
-    EXPECT_EQ(c.session().state, TcpState::established);
+    EXPECT_EQ(c.session().state, SessionState::established);
     s = c.from_backend(kAck, 0, 18, "odd");
     EXPECT_EQ(s.verdict, V::transmit);
     EXPECT_FALSE(s.header_changed);
     EXPECT_EQ(w.parsed().payload, "odd");
 
     EXPECT_TRUE(c.from_backend(kFin, 3, 18).header_changed);
-    EXPECT_EQ(c.session().state, TcpState::backend_fin);
+    EXPECT_EQ(c.session().state, SessionState::backend_fin);
     EXPECT_TRUE(c.from_client(kFin, 18, 4).ends);
-    EXPECT_EQ(c.session().state, TcpState::both_fin);
+    EXPECT_EQ(c.session().state, SessionState::both_fin);
     s = c.from_backend(kAck, 4, 19);
     EXPECT_TRUE(s.closed);
-    EXPECT_EQ(c.session().state, TcpState::time_wait);
+    EXPECT_EQ(c.session().state, SessionState::time_wait);
     w.advance(Duration::seconds(11));
     EXPECT_FALSE(c.exists());
     ASSERT_EQ(w.closed.size(), 1u);
@@ -289,7 +289,7 @@ TEST(Forward, AClientThatComesBackFromTheSamePortGetsANewSession) {
     EXPECT_TRUE(c.syn().created);
     ASSERT_EQ(w.closed.size(), 1u);
     EXPECT_EQ(w.closed[0].reason, CloseReason::replaced);
-    EXPECT_EQ(c.session().state, TcpState::syn_sent);
+    EXPECT_EQ(c.session().state, SessionState::syn_sent);
 }
 
 TEST(Forward, DirtySessionsAreQueuedOnceUntilPopped) {

@@ -13,7 +13,7 @@ bool in_flight(const Session& session, Direction sender, SeqNum seq) {
     const TcpSide& s = session.side(sender);
     const TcpSide& r = session.side(opposite(sender));
     if (!s.has(TcpSide::kSynced) || !r.has(TcpSide::kSynced)) return true;
-    const SeqNum oldest = session.state == TcpState::syn_sent ? s.isn : r.ack;
+    const SeqNum oldest = session.state == SessionState::syn_sent ? s.isn : r.ack;
     // A SYN's sequence number is one less than what its acknowledgement will say.
     return seq >= oldest - 1 && seq <= s.end;
 }

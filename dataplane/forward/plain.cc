@@ -52,7 +52,7 @@ bool Forwarder::Impl::on_plain(Frame& frame, SessionTable::Hint hint, Instant no
     TcpSide& sender = session.side(found.direction);
     TcpSide& receiver = session.side(opposite(found.direction));
     if (!group.state.active || session.has(Session::kRelayed) ||
-        session.state != TcpState::established || !sender.has(TcpSide::kSynced) ||
+        session.state != SessionState::established || !sender.has(TcpSide::kSynced) ||
         !in_window(session, sender, receiver, *segment))
         return false;
     const LinkHop hop = hop_towards(session, opposite(found.direction));

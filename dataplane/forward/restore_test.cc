@@ -62,14 +62,14 @@ TEST(Restore, ARstBeforeTheWindowIsKnownChangesNothing) {
     p.c.establish();
     p.move();
     EXPECT_EQ(p.carried.from_client(tcp_flag::rst, 123456, 0).verdict, V::transmit);
-    EXPECT_EQ(p.carried.session().state, TcpState::established);
+    EXPECT_EQ(p.carried.session().state, SessionState::established);
 }
 
 TEST(Restore, EveryStateCanBeCarriedOn) {
-    for (uint8_t state = 0; state < kTcpStates; ++state) {
+    for (uint8_t state = 0; state < kSessionStates; ++state) {
         Pair p;
         p.c.establish();
-        p.c.session().state = static_cast<TcpState>(state);
+        p.c.session().state = static_cast<SessionState>(state);
         p.c.session().from_client.flags = 0xff;  // whatever a fragment may say
         p.c.session().from_backend.flags = state % 2 ? 0xff : 0;
         p.move();
@@ -88,7 +88,7 @@ TEST(Restore, WhatMakesNoSenseIsRefused) {
     s.service = 7;
     EXPECT_EQ(p.second.f.restore(s, p.second.now).error(), DropReason::invalid_state);
     s = p.c.session();
-    s.state = static_cast<TcpState>(99);
+    s.state = static_cast<SessionState>(99);
     EXPECT_EQ(p.second.f.restore(s, p.second.now).error(), DropReason::invalid_state);
     p.move();
     EXPECT_EQ(p.second.f.restore(p.c.session(), p.second.now).error(), DropReason::tuple_in_use);

@@ -141,7 +141,7 @@ public:
         ASSERT_EQ(syn_ack(options).verdict, Step::Verdict::gate);
         session().set(Session::kCommitted);
         ASSERT_EQ(from_client(tcp_flag::ack, 0, 0).verdict, Step::Verdict::transmit);
-        ASSERT_EQ(session().state, TcpState::established);
+        ASSERT_EQ(session().state, SessionState::established);
     }
 
     World& w;

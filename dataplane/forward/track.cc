@@ -8,11 +8,11 @@
 namespace holdfast {
 namespace {
 
-using S = TcpState;
+using S = SessionState;
 constexpr uint8_t bit(S s) { return static_cast<uint8_t>(1u << static_cast<unsigned>(s)); }
 
 // From each state, the states that may follow.
-constexpr uint8_t kLegal[kTcpStates] = {
+constexpr uint8_t kLegal[kSessionStates] = {
     /* syn_sent     */ bit(S::syn_received) | bit(S::reset),
     /* syn_received */ bit(S::established) | bit(S::client_fin) | bit(S::backend_fin) |
         bit(S::both_fin) | bit(S::reset),
@@ -24,7 +24,7 @@ constexpr uint8_t kLegal[kTcpStates] = {
     /* reset        */ 0,
 };
 
-bool become(Session& session, TcpState next) {
+bool become(Session& session, SessionState next) {
     if (session.state == next) return false;
     CHECK(kLegal[static_cast<size_t>(session.state)] & bit(next));
     session.state = next;
@@ -116,7 +116,7 @@ TrackStep on_rst(Session& session, Direction from, const TcpSegment& segment) {
     return step;
 }
 
-TcpState state_of(const Session& session) {
+SessionState state_of(const Session& session) {
     const TcpSide& c = session.from_client;
     const TcpSide& b = session.from_backend;
     const bool client = c.has(TcpSide::kFinSent), backend = b.has(TcpSide::kFinSent);
@@ -202,7 +202,7 @@ void normalize_restored(Session& session) {
 
 // A half-closed connection may carry a long answer, so it counts as established (RFC 6146 section
 // 3.5.2.2 does the same).
-Duration idle_timeout(TcpState state, const IdleTimeouts& idle) {
+Duration idle_timeout(SessionState state, const IdleTimeouts& idle) {
     switch (state) {
         case S::syn_sent:
         case S::syn_received:

@@ -40,6 +40,6 @@ TrackStep track_segment(Session& session, Direction from, const TcpSegment& segm
 void normalize_restored(Session& session);
 
 // How long a session in this state may be silent.
-Duration idle_timeout(TcpState state, const IdleTimeouts& idle);
+Duration idle_timeout(SessionState state, const IdleTimeouts& idle);
 
 }  // namespace holdfast

@@ -14,7 +14,7 @@ class Track : public ::testing::Test {
 protected:
     World w;
     Connection c{w, "203.0.113.7:40000", "192.0.2.80:80"};
-    TcpState state() const { return c.session().state; }
+    SessionState state() const { return c.session().state; }
 };
 
 TEST_F(Track, ARstThatHitsTheExpectedNumberEndsTheSession) {
@@ -23,7 +23,7 @@ TEST_F(Track, ARstThatHitsTheExpectedNumberEndsTheSession) {
     EXPECT_EQ(s.verdict, V::transmit);
     EXPECT_TRUE(s.closed);
     EXPECT_TRUE(s.ends);
-    EXPECT_EQ(state(), TcpState::reset);
+    EXPECT_EQ(state(), SessionState::reset);
 }
 
 TEST_F(Track, ARstBehindUnacknowledgedDataEndsItToo) {
@@ -36,7 +36,7 @@ TEST_F(Track, ARstInsideTheWindowIsTheEndpointsToJudge) {
     c.establish();
     const Step s = c.from_client(kRst, 100, 0);
     EXPECT_EQ(s.verdict, V::transmit);
-    EXPECT_EQ(state(), TcpState::established);
+    EXPECT_EQ(state(), SessionState::established);
     // The backend's challenge ACK brings the exact one.
     c.from_backend(kAck, 0, 0);
     EXPECT_TRUE(c.from_client(kRst, 0, 0).closed);
@@ -47,7 +47,7 @@ TEST_F(Track, ARstOutsideTheWindowIsDropped) {
     EXPECT_EQ(c.from_client(kRst, 70000, 0).reason, DropReason::rst_out_of_window);
     EXPECT_EQ(c.from_client(kRst, uint32_t(-1), 0).reason, DropReason::rst_out_of_window);
     EXPECT_EQ(c.from_backend(kRst, 0x40000000, 0).reason, DropReason::rst_out_of_window);
-    EXPECT_EQ(state(), TcpState::established);
+    EXPECT_EQ(state(), SessionState::established);
     EXPECT_EQ(w.f.drops().of(DropReason::rst_out_of_window), 3u);
 }
 
@@ -56,10 +56,10 @@ TEST_F(Track, AFinOutsideTheWindowChangesNothing) {
     c.from_client(kFin, 200000, 0);
     c.from_client(kFin, 0, 500000);
     c.from_backend(kFin, uint32_t(-200000), 0);
-    EXPECT_EQ(state(), TcpState::established);
+    EXPECT_EQ(state(), SessionState::established);
     EXPECT_EQ(w.f.counters().out_of_window, 3u);
     c.from_client(kFin, 0, 0);
-    EXPECT_EQ(state(), TcpState::client_fin);
+    EXPECT_EQ(state(), SessionState::client_fin);
 }
 
 TEST_F(Track, OutOfWindowSegmentsDoNotKeepASessionAlive) {
@@ -77,49 +77,49 @@ TEST_F(Track, HalfCloseGoesOnForTheOtherSide) {
         c.from_backend(kAck, at, 1, std::string(1000, 'x'));
         c.from_client(kAck, 1, at + 1000);
     }
-    EXPECT_EQ(state(), TcpState::client_fin);
+    EXPECT_EQ(state(), SessionState::client_fin);
     EXPECT_EQ(w.f.counters().out_of_window, 0u);
     c.from_backend(kFin, 100'000, 1);
-    EXPECT_EQ(state(), TcpState::both_fin);
+    EXPECT_EQ(state(), SessionState::both_fin);
     EXPECT_TRUE(c.from_client(kAck, 1, 100'001).closed);
-    EXPECT_EQ(state(), TcpState::time_wait);
+    EXPECT_EQ(state(), SessionState::time_wait);
 }
 
 TEST_F(Track, BothSidesFinAtOnce) {
     c.establish();
     c.from_client(kFin, 0, 0);
     c.from_backend(kFin, 0, 0);
-    EXPECT_EQ(state(), TcpState::both_fin);
+    EXPECT_EQ(state(), SessionState::both_fin);
     c.from_client(kAck, 1, 1);
-    EXPECT_EQ(state(), TcpState::both_fin);
+    EXPECT_EQ(state(), SessionState::both_fin);
     c.from_backend(kAck, 1, 1);
-    EXPECT_EQ(state(), TcpState::time_wait);
+    EXPECT_EQ(state(), SessionState::time_wait);
 }
 
 TEST_F(Track, ARefusedConnectionIsOver) {
     c.syn();
     EXPECT_TRUE(c.from_backend(kRst | kAck, 0, 0).closed);
-    EXPECT_EQ(state(), TcpState::reset);
+    EXPECT_EQ(state(), SessionState::reset);
 }
 
 TEST_F(Track, ARstThatDoesNotAnswerTheSynIsPassedOnly) {
     c.syn();
     c.from_backend(kRst | kAck, 0, 99);
-    EXPECT_EQ(state(), TcpState::syn_sent);
+    EXPECT_EQ(state(), SessionState::syn_sent);
 }
 
 TEST_F(Track, ASynAckThatDoesNotAnswerTheSynIsDropped) {
     c.syn();
     EXPECT_EQ(w.back({c.backend, c.pool, tcp_flag::syn | kAck, 1, c.c0 + 5}).reason,
               DropReason::invalid_state);
-    EXPECT_EQ(state(), TcpState::syn_sent);
+    EXPECT_EQ(state(), SessionState::syn_sent);
 }
 
 TEST_F(Track, AChallengeAckOfAnOldConnectionReachesTheClientAndItsRstTheBackend) {
     c.syn();
     EXPECT_EQ(c.from_backend(kAck, 555, 4444).verdict, V::transmit);
     EXPECT_EQ(c.from_client(kRst, 4444, 0).verdict, V::transmit);
-    EXPECT_EQ(state(), TcpState::syn_sent);
+    EXPECT_EQ(state(), SessionState::syn_sent);
     EXPECT_EQ(c.syn().verdict, V::transmit);
     EXPECT_EQ(c.syn_ack().verdict, V::gate);
 }
@@ -129,10 +129,10 @@ TEST_F(Track, AGuessedAckDoesNotEstablish) {
     c.syn_ack();
     c.from_client(kAck, 0, uint32_t(-30000));
     c.from_client(kAck, 0, 30000);
-    EXPECT_EQ(state(), TcpState::syn_received);
+    EXPECT_EQ(state(), SessionState::syn_received);
     EXPECT_EQ(w.f.sessions().embryonic(), 1u);
     c.from_client(kAck, 0, 0);
-    EXPECT_EQ(state(), TcpState::established);
+    EXPECT_EQ(state(), SessionState::established);
     EXPECT_EQ(w.f.sessions().embryonic(), 0u);
 }
 
@@ -141,7 +141,7 @@ TEST_F(Track, ASynInAnEstablishedConnectionIsForTheBackendToChallenge) {
     Step s = w.front({c.client, c.vip, tcp_flag::syn, 999999});
     EXPECT_EQ(s.verdict, V::transmit);
     EXPECT_FALSE(s.created);
-    EXPECT_EQ(state(), TcpState::established);
+    EXPECT_EQ(state(), SessionState::established);
     EXPECT_EQ(w.back({c.backend, c.pool, tcp_flag::syn}).reason, DropReason::invalid_state);
 }
 

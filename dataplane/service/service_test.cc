@@ -108,7 +108,7 @@ Session session_at(const Endpoint& backend, const Endpoint& pool, uint16_t clien
     s.vip = {IpAddress::v4(0xc0000250), 80};
     s.backend = backend;
     s.pool = pool;
-    s.state = TcpState::established;
+    s.state = SessionState::established;
     return s;
 }
 

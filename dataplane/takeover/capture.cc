@@ -131,13 +131,13 @@ std::optional<Session> read_header(const Fragment& header, std::span<const Servi
         take_fixed(r, *side);
         take_progress(r, *side);
     }
-    if (!r.done() || state >= kTcpStates || s.service >= services.size()) return std::nullopt;
+    if (!r.done() || state >= kSessionStates || s.service >= services.size()) return std::nullopt;
     const Service& service = services[s.service];
     if (service.group != header.group) return std::nullopt;
     if (s.backend_index >= service.backends.size() ||
         service.backends[s.backend_index].endpoint != s.backend)
         s.backend_index = Session::kNoBackend;  // the session goes on; the backend's counts do not
-    s.state = static_cast<TcpState>(state);
+    s.state = static_cast<SessionState>(state);
     s.group = header.group;
     s.header_version = header.version.number;
     return s;
@@ -163,7 +163,7 @@ bool read_segment(const Fragment& segment, Session& s) {
     TcpSide client = s.from_client, backend = s.from_backend;
     take_progress(r, client);
     take_progress(r, backend);
-    if (!r.done() || state >= kTcpStates || active > 3) return false;
+    if (!r.done() || state >= kSessionStates || active > 3) return false;
     s.clear(takeover_flag::kClientActive | takeover_flag::kBackendActive);
     if (active & 1) s.set(takeover_flag::kClientActive);
     if (active & 2) s.set(takeover_flag::kBackendActive);

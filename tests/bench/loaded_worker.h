@@ -75,7 +75,7 @@ struct LoadedWorker {
             s.backend_index = 0;
             s.group = kGroup;
             s.client_mac = mac(4);
-            s.state = TcpState::established;
+            s.state = SessionState::established;
             s.set(Session::kCommitted);
             CHECK(forwarder.restore(s, now).has_value());
         }
