@@ -24,7 +24,8 @@ namespace holdfast {
 struct TlsCertificateFiles {
     std::string chain;  // PEM: the certificate first, then its issuers
     std::string key;    // PEM, unencrypted
-    // The names it is shown for, "*.example.com" too; none: those of the certificate itself.
+    // The names it is shown for, "*.example.com" too (one label, RFC 6125 section 6.4); none: those
+    // of the certificate itself.
     std::vector<std::string> names;
 };
 
@@ -51,6 +52,7 @@ struct TlsOptions {
     std::string groups;               // "X25519:P-256"; none: OpenSSL's
     TlsResumption resumption = TlsResumption::stateful;
     uint32_t session_lifetime_s = 7'200;
+    std::vector<TlsTicketKey> ticket_keys;  // for stateless resumption: at least one
 };
 
 class TlsContext {
@@ -61,16 +63,14 @@ public:
     TlsContext(const TlsContext&) = delete;
     TlsContext& operator=(const TlsContext&) = delete;
 
-    // At most three are used.
+    // Replaces them; not empty. The first seals, all open.
     void set_ticket_keys(std::span<const TlsTicketKey> keys);
     const TlsOptions& options() const;
 
-    // A match as in RFC 6125 section 6.4: exact, or one label for a leading "*.".
-    static bool name_matches(std::string_view pattern, std::string_view name);
+    struct Impl;  // context_impl.h
+    const Impl& impl() const { return *impl_; }
 
 private:
-    friend class TlsHandshake;
-    struct Impl;
     explicit TlsContext(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };

@@ -27,7 +27,7 @@ namespace holdfast {
 
 enum class TlsHandshakeStatus : uint8_t {
     want_more,  // send what there is to send, feed what comes
-    done,       // detached() has everything
+    done,       // detach() has everything
     failed,     // send what there is to send (an alert, as a rule), then close
 };
 

@@ -98,8 +98,10 @@ private:
     using Entries = std::unordered_map<TlsSessionId, Entry, Hash>;
 
     void drop(Entries::iterator entry);
-    // The oldest that is still there; nothing in between is searched.
+    // The oldest that is still there; what went before it is forgotten.
     Entries::iterator oldest();
+    bool is_current(const std::pair<uint64_t, TlsSessionId>& place) const;
+    void compact();
 
     Options options_;
     Entries by_id_;
