@@ -7,9 +7,17 @@
 
 namespace holdfast {
 namespace {
-constexpr uint8_t kEnd = 0, kNop = 1, kMss = 2, kWindowScale = 3, kSackPermitted = 4,
+constexpr uint8_t kEnd = 0, kNop = 1, kMss = 2, kWindowScale = 3, kSackPermitted = 4, kSack = 5,
                   kTimestamps = 8;
+
+void take_sack_blocks(Bytes value, TcpOptions& o) {
+    if (value.size() % 8 != 0) return;
+    o.sack_count = 0;
+    for (; !value.empty() && o.sack_count < TcpOptions::kMaxSackBlocks; value = value.subspan(8))
+        o.sack[o.sack_count++] = {{load_be<uint32_t>(value.data())},
+                                  {load_be<uint32_t>(value.data() + 4)}};
 }
+}  // namespace
 
 std::expected<TcpSegment, DropReason> parse_tcp(Bytes bytes) {
     if (bytes.size() < 20) return std::unexpected(DropReason::tcp_malformed);
@@ -53,6 +61,7 @@ std::expected<TcpOptions, DropReason> parse_tcp_options(Bytes bytes) {
         if (kind == kSackPermitted && length == 2) o.sack_permitted = true;
         if (kind == kTimestamps && length == 10)
             o.timestamps = {load_be<uint32_t>(value), load_be<uint32_t>(value + 4)};
+        if (kind == kSack) take_sack_blocks(bytes.subspan(2, length - 2), o);
         bytes = bytes.subspan(length);
     }
     return o;
@@ -75,7 +84,12 @@ size_t emit_tcp_options(const TcpOptions& o, ByteWriter& to) {
         to.be<uint16_t>(*o.mss);
     }
     if (o.sack_permitted) to.be<uint16_t>(kSackPermitted << 8 | 2);
+    // What holds 32-bit numbers begins two bytes before a multiple of four.
+    const auto align = [&] {
+        while (to.ok() && (to.used() - before) % 4 != 2) to.be<uint8_t>(kNop);
+    };
     if (o.timestamps) {
+        align();
         to.be<uint16_t>(kTimestamps << 8 | 10);
         to.be<uint32_t>(o.timestamps->value);
         to.be<uint32_t>(o.timestamps->echo);
@@ -85,6 +99,15 @@ size_t emit_tcp_options(const TcpOptions& o, ByteWriter& to) {
         to.be<uint8_t>(kWindowScale);
         to.be<uint8_t>(3);
         to.be<uint8_t>(*o.window_scale);
+    }
+    if (o.sack_count > 0) {
+        align();
+        to.be<uint8_t>(kSack);
+        to.be<uint8_t>(static_cast<uint8_t>(2 + 8 * o.sack_count));
+        for (const SackBlock& block : o.sack_blocks()) {
+            to.be<uint32_t>(block.start.value);
+            to.be<uint32_t>(block.end.value);
+        }
     }
     while (to.ok() && (to.used() - before) % 4 != 0) to.be<uint8_t>(kNop);
     return to.used() - before;

@@ -1,14 +1,16 @@
 // TCP headers (RFC 9293 section 3.1) and the options that matter to who tracks or ends a
-// connection: MSS, window scale and timestamps (RFC 7323), SACK-permitted (RFC 2018).
+// connection: MSS, window scale and timestamps (RFC 7323), SACK-permitted and SACK (RFC 2018).
 //
 // parse_tcp reads the fixed part; options are parsed on their own, because only SYNs need it on the
 // packet path. Unknown options are skipped; a length of 0 or past the end ends the parse as
 // malformed.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <expected>
 #include <optional>
+#include <span>
 
 #include "base/bytes.h"
 #include "dataplane/drop.h"
@@ -39,6 +41,12 @@ struct TcpSegment {
     SeqNum end() const { return seq + length(); }
 };
 
+// Bytes received beyond the acknowledged ones: [start, end).
+struct SackBlock {
+    SeqNum start, end;
+    friend constexpr bool operator==(const SackBlock&, const SackBlock&) = default;
+};
+
 struct TcpOptions {
     std::optional<uint16_t> mss;
     std::optional<uint8_t> window_scale;  // at most 14 (RFC 7323 section 2.3)
@@ -48,6 +56,10 @@ struct TcpOptions {
         friend constexpr bool operator==(Timestamps, Timestamps) = default;
     };
     std::optional<Timestamps> timestamps;
+    static constexpr size_t kMaxSackBlocks = 4;  // what fits; 3 beside timestamps
+    std::array<SackBlock, kMaxSackBlocks> sack{};
+    uint8_t sack_count = 0;
+    std::span<const SackBlock> sack_blocks() const { return std::span(sack).first(sack_count); }
     friend constexpr bool operator==(const TcpOptions&, const TcpOptions&) = default;
 };
 
@@ -59,7 +71,7 @@ std::expected<TcpOptions, DropReason> parse_tcp_options(Bytes bytes);
 // none, tcp_checksum, or checksum_partial_suspected when only the pseudo header was summed.
 DropReason verify_tcp_checksum(const IpAddress& source, const IpAddress& destination, Bytes bytes);
 
-// Writes options padded to a multiple of four; returns their size.
+// Writes options, numbers aligned and the whole padded to a multiple of four; returns their size.
 size_t emit_tcp_options(const TcpOptions& options, ByteWriter& to);
 // Writes header, options and payload, with the checksum; returns bytes written, 0 if no room.
 struct TcpEmit {

@@ -1,0 +1,174 @@
+#include "dataplane/tcp/testing.h"
+
+namespace holdfast::testing {
+
+void TcpSide::transmit(const TcpEndpoint& e, const TcpSegment& header, const TcpOptions& options,
+                       std::span<const Bytes> payload) {
+    ++sent_segments;
+    std::vector<std::byte> data;
+    for (const Bytes piece : payload) data.insert(data.end(), piece.begin(), piece.end());
+    EXPECT_EQ(data.size(), header.payload_size);
+    EXPECT_LE(payload.size(), 2u);
+    TcpSegment h = header;
+    h.source_port = self_.port;
+    h.destination_port = other_.port;
+    Buffer packet(65535);
+    ByteWriter w(packet);
+    EXPECT_GT(emit_tcp({self_.address, other_.address, h, options, data}, w), 0u);
+    packet.resize(w.used());
+
+    const Tcb& t = e.state();
+    if (h.has(tcp_flag::rst)) ++resets;
+    if (options.timestamps && !h.has(tcp_flag::rst)) {
+        EXPECT_TRUE(!stamped_ || static_cast<int32_t>(options.timestamps->value - stamp_) >= 0);
+        stamped_ = true;
+        stamp_ = options.timestamps->value;
+    }
+    if (!h.has(tcp_flag::syn)) {
+        EXPECT_LE(packet.size(), 20u + t.mss);
+        EXPECT_TRUE(!t.has(Tcb::limited_send) || h.length() == 0 || h.end() <= t.send_limit);
+    }
+    if (h.has(tcp_flag::ack)) {
+        const SeqNum edge =
+            h.ack + (static_cast<uint32_t>(h.window) << (h.has(tcp_flag::syn) ? 0 : t.rcv_wscale));
+        if (acked_) {
+            EXPECT_GE(h.ack, ack_) << name << ": the acknowledgement moved back";
+            EXPECT_GE(edge, edge_) << name << ": the right edge moved back";
+        }
+        EXPECT_TRUE(!t.has(Tcb::limited_ack) || h.ack <= t.ack_limit || h.ack == ack_) << name;
+        acked_ = true;
+        ack_ = h.ack;
+        edge_ = edge;
+        for (size_t i = 0; i < options.sack_count; ++i) {
+            const SackBlock& block = options.sack[i];
+            EXPECT_LT(block.start, block.end);
+            const bool duplicate = i == 0 && block.end <= h.ack;
+            EXPECT_TRUE(duplicate || block.start > t.rcv_nxt)
+                << name << ": SACK of what is in order";
+        }
+    }
+    wire(std::move(packet), e.transmits_ect());
+}
+
+void TcpSide::deliver(Bytes bytes) {
+    for (const std::byte byte : bytes) {
+        if (byte != at(stream_ ^ 1, heard)) {
+            ADD_FAILURE() << name << ": wrong byte at " << heard;
+            return;
+        }
+        ++heard;
+    }
+    if (reader_capacity > 0) {
+        waiting += static_cast<uint32_t>(bytes.size());
+        end->set_receive_room(reader_capacity - std::min(waiting, reader_capacity));
+    }
+}
+
+void TcpSide::pump() {
+    if (end->state().state == TcpState::closed) return;
+    while (written < to_say) {
+        std::byte some[3000];
+        const size_t n =
+            std::min({sizeof some, static_cast<size_t>(to_say - written), end->write_room()});
+        if (n == 0) return;
+        for (size_t i = 0; i < n; ++i) some[i] = at(stream_, written + i);
+        const size_t taken = end->write(Bytes(some, n));
+        written += taken;
+        if (taken < n) return;
+    }
+    if (then_close) end->shutdown();
+}
+
+void TcpSide::check() {
+    const Tcb& t = end->state();
+    EXPECT_LE(t.snd_una, t.snd_nxt) << name;
+    EXPECT_LE(t.snd_nxt, t.snd_max) << name;
+    EXPECT_EQ(end->has_work(), t.timer != SendTimer::none) << name << " " << to_string(t.state);
+    EXPECT_EQ(t.timer != SendTimer::none, t.send_at != Instant::max()) << name;
+    EXPECT_GE(t.rcv_offered, t.rcv_nxt) << name;
+    EXPECT_LE(t.last_ack_sent, t.rcv_nxt) << name;
+}
+
+TcpWorld::TcpWorld(const TcpConfig& config, WireFaults wire_faults, uint64_t seed, bool v4)
+    : faults(wire_faults),
+      random(seed),
+      a("a", config, pool, endpoint(v4 ? "192.0.2.1:40000" : "[2001:db8::1]:40000"),
+        endpoint(v4 ? "198.51.100.1:80" : "[2001:db8::2]:80"), 0),
+      b("b", config, pool, endpoint(v4 ? "198.51.100.1:80" : "[2001:db8::2]:80"),
+        endpoint(v4 ? "192.0.2.1:40000" : "[2001:db8::1]:40000"), 1) {
+    a.wire = [this](Buffer p, bool ect) { send(a, b, std::move(p), ect); };
+    b.wire = [this](Buffer p, bool ect) { send(b, a, std::move(p), ect); };
+}
+
+void TcpWorld::connect() {
+    a.end->connect({{0xfffff000}, 77}, now, a);
+    settle(a);
+}
+
+void TcpWorld::settle(TcpSide& side) {
+    side.pump();
+    side.end->flush(now, side);
+    side.pump();  // what the flush made room for
+    side.end->flush(now, side);
+    side.check();
+    if (after_event) after_event(side);
+}
+
+void TcpWorld::send(TcpSide& from, TcpSide& to, Buffer packet, bool ect) {
+    const auto segment = parse_tcp(packet);
+    ASSERT_TRUE(segment.has_value());
+    ASSERT_EQ(verify_tcp_checksum(from.self_.address, from.other_.address, packet),
+              DropReason::none);
+    ++on_wire;
+    if (filter && !filter(from, *segment, Bytes(packet).subspan(segment->header_size))) return;
+    if (random.chance(faults.loss)) return;
+    for (int copies = random.chance(faults.duplicate) ? 2 : 1; copies-- > 0;) {
+        const auto extra =
+            static_cast<int64_t>(random.below(static_cast<uint64_t>(faults.jitter.ns) + 1));
+        wire_.emplace(now + faults.delay + Duration{extra},
+                      Packet{&to, packet, ect && random.chance(faults.mark)});
+    }
+}
+
+void TcpWorld::arrive(const Packet& packet) {
+    const auto segment = parse_tcp(packet.bytes);
+    const auto options =
+        parse_tcp_options(Bytes(packet.bytes).subspan(20, segment->header_size - 20u));
+    ASSERT_TRUE(options.has_value());
+    const TcpInput in{*segment, *options, Bytes(packet.bytes).subspan(segment->header_size),
+                      packet.marked};
+    TcpSide& side = *packet.to;
+    if (&side == &b && b_listens && segment->flags % 0x40 == tcp_flag::syn &&
+        b.end->state().state == TcpState::closed) {
+        b.end->accept(in, {{0x7ffffff0}, 99}, now, b);
+    } else {
+        side.end->on_segment(in, now, side);
+    }
+    settle(side);
+}
+
+bool TcpWorld::step(Instant limit) {
+    Instant next = wire_.empty() ? Instant::max() : wire_.begin()->first;
+    const bool packet = next <= earlier(a.end->next_deadline(), b.end->next_deadline());
+    next = earlier(next, earlier(a.end->next_deadline(), b.end->next_deadline()));
+    if (next > limit || next == Instant::max()) return false;
+    now = std::max(now, next);
+    if (packet) {
+        const Packet p = std::move(wire_.begin()->second);
+        wire_.erase(wire_.begin());
+        arrive(p);
+    } else {
+        TcpSide& side = a.end->next_deadline() <= now ? a : b;
+        side.end->on_deadline(now, side);
+        settle(side);
+    }
+    return true;
+}
+
+void TcpWorld::run_until(const std::function<bool()>& done, Duration limit) {
+    const Instant end = now + limit;
+    while (!done() && !::testing::Test::HasFailure() && step(end)) {
+    }
+}
+
+}  // namespace holdfast::testing
