@@ -102,7 +102,8 @@ std::expected<std::optional<size_t>, TlsAlert> tls_record_size(Bytes bytes);
 // What a worker's connections share. One thread.
 class TlsRecordWorker {
 public:
-    explicit TlsRecordWorker(size_t max_connections, size_t contexts_per_kind = 16);
+    // 512 octets of secret memory a connection; 8 KB a context (of each kind).
+    explicit TlsRecordWorker(size_t max_connections, size_t contexts_per_kind = 256);
 
     TlsKeySchedule& keys() { return keys_; }
     TlsAeadContexts& contexts() { return contexts_; }
