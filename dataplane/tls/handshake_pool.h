@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -91,6 +92,8 @@ public:
         unsigned workers = 1;
         unsigned threads = 1;
         unsigned queue = 64;  // steps between one worker and one thread, each way; a power of two
+        // Called first in each thread: its name, its processors (it inherits the caller's).
+        std::function<void(unsigned thread)> on_start;
     };
     explicit HandshakePool(const Options& options);
     ~HandshakePool();
