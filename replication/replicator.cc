@@ -18,6 +18,7 @@ Replicator::Replicator(const ReplicatorOptions& options, RingOutput& output,
                        ReplicatorEvents& events)
     : options_(options),
       events_(events),
+      alone_(options.membership.nodes.size() <= 1),
       ring_(options.ring, output, *this),
       membership_(options.membership, *this),
       placement_(options.membership.copies, options.repositories),
@@ -55,6 +56,7 @@ Position Replicator::publish_part(const Fragment& fragment, Instant now) {
 
 Published Replicator::publish(FragmentId id, GroupId group, uint32_t version, Bytes value,
                               Instant now) {
+    if (alone_) return {};
     Fragment f{id, group, {membership_.epoch(group), version}, 1, false, owners(id.slot()), {}};
     const size_t parts =
         std::max<size_t>(1, (value.size() + kMaxFragmentValue - 1) / kMaxFragmentValue);
@@ -71,6 +73,7 @@ Published Replicator::publish(FragmentId id, GroupId group, uint32_t version, By
 }
 
 Published Replicator::erase(FragmentId id, GroupId group, uint32_t version, Instant now) {
+    if (alone_) return {};
     const Fragment f{id, group, {membership_.epoch(group), version}, 1, true, owners(id.slot()),
                      {}};
     return {publish_part(f, now), f.owners};
@@ -108,6 +111,7 @@ void Replicator::open_gate(Instant now) {
 }
 
 void Replicator::on_burst_end(Instant now) {
+    if (alone_ && gate_.size() > 0) open_gate(now);  // nobody's answer will
     if (confirmation_wanted_ && !flush_wanted_) ring_.heartbeat(true, now);
     if (flush_wanted_) ring_.flush(gate_.size() > 0, now);
     flush_wanted_ = confirmation_wanted_ = false;

@@ -167,6 +167,7 @@ private:
 
     ReplicatorOptions options_;
     ReplicatorEvents& events_;
+    bool alone_;  // a cluster of one node: nothing is published, for nobody will ever read it
     Ring ring_;
     Membership membership_;
     Placement placement_;
