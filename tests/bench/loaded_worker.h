@@ -36,24 +36,30 @@ public:
     void unicast(NodeId, Bytes) override {}
 };
 
+// One service, with pools for n sessions; sessions and replication are still to be said.
+inline WorkerOptions options_for(uint32_t n) {
+    Service web;
+    web.name = "web";
+    web.group = kGroup;
+    web.vips = {kVip.address};
+    web.port = kVip.port;
+    web.backends = {{"b1", kBackend, 1}};
+    for (uint32_t i = 0; i <= n / 60'000; ++i)
+        web.pools.push_back({pool(i * 60'000).address, 1024, 65535});
+    web.health.enabled = false;
+    WorkerOptions o;
+    o.forward.services = {web};
+    o.forward.groups = {{kGroup, {NodeId{0}}, kVirtualMac}};
+    o.forward.front.mac = mac(1);
+    o.forward.back.mac = mac(2);
+    o.forward.back.own_v4 = ip("203.0.113.51");
+    return o;
+}
+
 // A worker alone (solo), holding n established sessions.
 struct LoadedWorker {
     LoadedWorker(uint32_t n, Outlet& outlet, Instant start) : now(start) {
-        Service web;
-        web.name = "web";
-        web.group = kGroup;
-        web.vips = {kVip.address};
-        web.port = kVip.port;
-        web.backends = {{"b1", kBackend, 1}};
-        for (uint32_t i = 0; i <= n / 60'000; ++i)
-            web.pools.push_back({pool(i * 60'000).address, 1024, 65535});
-        web.health.enabled = false;
-        WorkerOptions o;
-        o.forward.services = {web};
-        o.forward.groups = {{kGroup, {NodeId{0}}, kVirtualMac}};
-        o.forward.front.mac = mac(1);
-        o.forward.back.mac = mac(2);
-        o.forward.back.own_v4 = ip("203.0.113.51");
+        WorkerOptions o = options_for(n);
         o.forward.sessions.capacity = n;
         o.replicator.ring.slots = 1024;
         o.replicator.ring.incarnation = {1};
