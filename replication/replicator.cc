@@ -82,9 +82,9 @@ Published Replicator::erase(FragmentId id, GroupId group, uint32_t version, Inst
 // ---- The gate
 // --------------------------------------------------------------------------------------------------
 
-bool Replicator::satisfied(const GateNeed& need, Instant now) const {
-    if (!membership_.may_transmit(need.group, now)) return false;
-    if (membership_.confirmed_at(now) < need.confirmed_after) return false;
+bool Replicator::satisfied(const GateNeed& need, Instant confirmed, Instant now) const {
+    if (confirmed < need.confirmed_after) return false;
+    if (!membership_.may_transmit(need.group, confirmed, now)) return false;
     if (need.position.value == 0 || need.commit == Commit::none) return true;
     return held(need.owners, need) && (need.also.empty() || held(need.also, need));
 }
@@ -105,8 +105,10 @@ bool Replicator::hold(const GateNeed& need, GateTag tag, Bytes packet, Instant n
 }
 
 void Replicator::open_gate(Instant now) {
+    if (gate_.size() == 0) return;
+    const Instant confirmed = membership_.confirmed_at(now);
     gate_.open(
-        now, [&](const GateNeed& need) { return satisfied(need, now); },
+        now, [&](const GateNeed& need) { return satisfied(need, confirmed, now); },
         [&](GateTag tag, Bytes packet) { events_.on_release(tag, packet, now); });
 }
 

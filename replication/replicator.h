@@ -98,7 +98,6 @@ public:
     Published erase(FragmentId id, GroupId group, uint32_t version, Instant now);
     // Holds a packet back until `need` is met. False when the gate is full.
     bool hold(const GateNeed& need, GateTag tag, Bytes packet, Instant now);
-    bool satisfied(const GateNeed& need, Instant now) const;
     // Asks all peers for one session of a group that is being gathered.
     void pull(GroupId group, const SessionKey& session, FragmentKind kind, Instant now);
     bool gathering(GroupId group) const { return gathering_[group.value]; }
@@ -156,6 +155,8 @@ private:
     void on_sweep_done(GroupId group, Instant now) override;
 
     Position publish_part(const Fragment& fragment, Instant now);
+    // `confirmed`: when the membership was, as of now.
+    bool satisfied(const GateNeed& need, Instant confirmed, Instant now) const;
     bool held(NodeSet owners, const GateNeed& need) const;
     void gather_own(GroupId group, Epoch epoch, Instant now);
     void start_resync(Instant now);

@@ -90,9 +90,8 @@ Instant Membership::confirmed_at(Instant now) const {
     return times[tolerated(n, options_.copies)];
 }
 
-bool Membership::may_transmit(GroupId group, Instant now) const {
+bool Membership::may_transmit(GroupId group, Instant confirmed, Instant now) const {
     if (!groups_[group.value].held || active_.number == 0) return false;
-    const Instant confirmed = confirmed_at(now);
     return confirmed != kNever && now - confirmed <= silence_bound();
 }
 

@@ -130,7 +130,11 @@ public:
     // may leave while this is at most silence_bound() ago.
     Instant confirmed_at(Instant now) const;
     Duration silence_bound() const { return options_.detection() * 3 / 4; }
-    bool may_transmit(GroupId group, Instant now) const;
+    bool may_transmit(GroupId group, Instant now) const {
+        return may_transmit(group, confirmed_at(now), now);
+    }
+    // The same, for many packets at one time: `confirmed` is what confirmed_at(now) says.
+    bool may_transmit(GroupId group, Instant confirmed, Instant now) const;
     // When the last holder was heard for the last time.
     Instant heard_holder(GroupId group) const { return groups_[group.value].heard_holder; }
 
