@@ -73,18 +73,17 @@ void TcpEndpoint::take_window(const TcpInput& in, bool news) {
 
 void TcpEndpoint::advance_una(const TcpInput& in, Instant now) {
     const SeqNum ack = in.segment.ack;
-    bool measured = false;
+    // Karn: nor of what lay behind a hole that a retransmission filled.
+    bool repeated = false;
+    uint32_t rtt_us = 0;
     while (!log_.empty() && log_.first()->end <= ack) {
         const SentSegment& s = *log_.first();
-        if (!s.sacked) {
-            sample(s, in, now);
-            if (!s.retransmitted && !measured) {  // Karn
-                take_rtt_sample(tcb_, elapsed_us(s.sent, now), config_);
-                measured = true;
-            }
-        }
+        repeated |= s.retransmitted || s.sacked;
+        if (!s.sacked) sample(s, in, now);
+        if (rtt_us == 0) rtt_us = std::max(elapsed_us(s.sent, now), 1u);
         log_.pop_first();
     }
+    if (rtt_us > 0 && !repeated) take_rtt_sample(tcb_, rtt_us, config_);
     if (!log_.empty() && log_.first()->start < ack) log_.cut_first(ack);
     tcb_.snd_una = ack;
     tcb_.snd_nxt = later(tcb_.snd_nxt, ack);

@@ -18,8 +18,13 @@ struct TcpConfig {
 
     uint32_t receive_buffer = 256 * 1024;  // bytes we promise to take beyond what was delivered
     uint32_t send_buffer = 256 * 1024;     // bytes written and not acknowledged
-    uint8_t window_scale = 3;              // shift; the smallest that can express receive_buffer
     bool scale_windows = true;
+    // The smallest shift with which a window field can say receive_buffer (RFC 7323 section 2.3).
+    constexpr uint8_t window_scale() const {
+        uint8_t shift = 0;
+        while (shift < 14 && receive_buffer >> shift > 65535) ++shift;
+        return shift;
+    }
     bool sack = true;
     bool timestamps = true;
     bool ecn = false;

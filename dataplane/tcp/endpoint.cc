@@ -47,6 +47,21 @@ void TcpEndpoint::close(TcpEvent event, TcpOutput& out) {
     out.on_tcp_event(event);
 }
 
+std::optional<TcpSegment> reset_for(const TcpSegment& segment) {
+    if (segment.has(tcp_flag::rst)) return std::nullopt;
+    TcpSegment reset;
+    reset.source_port = segment.destination_port;
+    reset.destination_port = segment.source_port;
+    reset.flags = tcp_flag::rst;
+    if (segment.has(tcp_flag::ack)) {
+        reset.seq = segment.ack;
+    } else {
+        reset.flags |= tcp_flag::ack;
+        reset.ack = segment.end();
+    }
+    return reset;
+}
+
 void TcpEndpoint::allow_ack(SeqNum upto) {
     if (!tcb_.has(Tcb::limited_ack)) {
         tcb_.set(Tcb::limited_ack);

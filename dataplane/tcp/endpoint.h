@@ -154,7 +154,8 @@ private:
     bool send_fresh(uint32_t length, Instant now, TcpOutput& out);
     void resend(SentSegment& s, Instant now, TcpOutput& out);
     uint32_t emit_range(SeqNum from, uint32_t length, Instant now, TcpOutput& out);
-    uint8_t sack_options(TcpOptions& options);
+    uint8_t sack_options(TcpOptions& options, bool alone);
+    SeqNum ack_sequence() const;
     void send_ack(SeqNum seq, Instant now, TcpOutput& out);
     void emit(TcpSegment header, std::span<const Bytes> payload, Instant now, TcpOutput& out);
     void send_reset(SeqNum seq, bool with_ack, Instant now, TcpOutput& out);
@@ -186,5 +187,9 @@ private:
     std::optional<SackBlock> duplicate_;  // to be told in the next ACK (RFC 2883)
     bool ect_ = false;
 };
+
+// What RFC 9293 section 3.10.7.1 answers to a segment that belongs to no connection, ports swapped.
+// During an adoption nobody can know that yet: ask for this only when the tuple is certainly ours.
+std::optional<TcpSegment> reset_for(const TcpSegment& segment);
 
 }  // namespace holdfast

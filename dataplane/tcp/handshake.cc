@@ -77,7 +77,7 @@ void TcpEndpoint::take_syn(const TcpInput& syn, Instant now) {
     if (config_.scale_windows && o.window_scale) {
         tcb_.set(Tcb::scaled);
         tcb_.snd_wscale = *o.window_scale;
-        tcb_.rcv_wscale = config_.window_scale;
+        tcb_.rcv_wscale = config_.window_scale();
     }
     if (config_.timestamps && o.timestamps) {
         tcb_.set(Tcb::timestamps | Tcb::ts_recent_valid);
@@ -98,7 +98,7 @@ void TcpEndpoint::send_syn(Instant now, TcpOutput& out) {
     o.mss = config_.mss;
     o.sack_permitted = active ? config_.sack : tcb_.has(Tcb::sack);
     if (active ? config_.scale_windows : tcb_.has(Tcb::scaled))
-        o.window_scale = config_.window_scale;
+        o.window_scale = config_.window_scale();
     if (active ? config_.timestamps : tcb_.has(Tcb::timestamps))
         o.timestamps = {timestamp_ms(now) + tcb_.ts_offset, active ? 0 : tcb_.ts_recent};
     uint32_t window = config_.receive_buffer;

@@ -60,7 +60,12 @@ bool TcpEndpoint::check_sequence(const TcpInput& in, Instant now) {
             challenge(now);
         }
         if (tcb_.state == TcpState::time_wait && s.has(tcp_flag::fin)) enter_time_wait(now);
-        return false;
+        // Two ends that probed each other's closed window with the same byte, and lost the answers,
+        // speak from one byte back for ever: what they acknowledge counts.
+        const bool probe = s.seq == left - 1 && s.length() <= 1 && s.has(tcp_flag::ack) &&
+                           !s.has(tcp_flag::syn) && tcb_.state != TcpState::syn_received;
+        if (probe) tcb_.heard_at = now;
+        return probe;
     }
     tcb_.heard_at = now;
     tcb_.keepalives = 0;
@@ -157,7 +162,7 @@ void TcpEndpoint::take_text(const TcpInput& in, Instant now, TcpOutput& out) {
         if (!reassembly_.insert(seq, text, pieces)) ++pool_.counters.no_memory;
         tcb_.set(Tcb::ack_now);
         // Without SACK the sender counts them (RFC 5681 section 3.2).
-        if (!tcb_.has(Tcb::sack)) send_ack(tcb_.snd_nxt, now, out);
+        if (!tcb_.has(Tcb::sack)) send_ack(ack_sequence(), now, out);
     }
 }
 

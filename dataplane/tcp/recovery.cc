@@ -227,11 +227,15 @@ void TcpEndpoint::on_persist(Instant now, TcpOutput& out) {
     if (send_new(now, out)) return arm_send_timer(now, true);
     if (tcb_.snd_nxt >= send_end()) return arm_send_timer(now, true);
     ++pool_.counters.window_probes;
-    // What the window has room for, or one byte beyond it; not noted as in flight.
+    // What there is room for, waited long enough for more (RFC 9293 section 3.8.6.2.1) ...
     const int32_t room = tcb_.snd_una + tcb_.snd_wnd - tcb_.snd_nxt;
-    const uint32_t length = static_cast<uint32_t>(std::clamp<int64_t>(
-        room, 1, std::min<int64_t>(send_end() - tcb_.snd_nxt, segment_limit())));
-    const uint32_t sent = emit_range(tcb_.snd_nxt, length, now, out);
+    const auto most = static_cast<uint32_t>(send_end() - tcb_.snd_nxt);
+    if (room > 0) {
+        send_fresh(std::min({static_cast<uint32_t>(room), most, segment_limit()}), now, out);
+        return arm_send_timer(now, true);
+    }
+    // ... or one byte beyond, not noted as in flight.
+    const uint32_t sent = emit_range(tcb_.snd_nxt, 1, now, out);
     tcb_.snd_max = later(tcb_.snd_max, tcb_.snd_nxt + sent);
 }
 

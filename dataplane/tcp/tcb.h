@@ -153,7 +153,7 @@ struct Tcb {
     uint8_t challenges = 0, keepalives = 0, unacked_segments = 0, pad = 0;
 };
 static_assert(std::is_trivially_copyable_v<Tcb>);
-static_assert(sizeof(Tcb) <= 256 + 16);
+static_assert(sizeof(Tcb) <= 256);
 
 inline void become(Tcb& tcb, TcpState to) {
     CHECK(may_become(tcb.state, to));

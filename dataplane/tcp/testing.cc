@@ -89,6 +89,21 @@ void TcpSide::check() {
     EXPECT_LE(t.last_ack_sent, t.rcv_nxt) << name;
 }
 
+std::string TcpSide::describe() const {
+    const Tcb& t = end->state();
+    const auto from_iss = [&](SeqNum s) { return std::to_string(s - t.iss); };
+    const auto from_irs = [&](SeqNum s) { return std::to_string(s - t.irs); };
+    return std::string(name) + " " + to_string(t.state) + " una " + from_iss(t.snd_una) + " nxt " +
+           from_iss(t.snd_nxt) + " max " + from_iss(t.snd_max) + " end " +
+           from_iss(end->write_position()) + " wnd " + std::to_string(t.snd_wnd) + " cwnd " +
+           std::to_string(t.cwnd) + " rto " + std::to_string(t.rto_us) + " backoff " +
+           std::to_string(t.backoff) + " timer " + std::to_string(static_cast<int>(t.timer)) +
+           " rcv " + from_irs(t.rcv_nxt) + " acked " + from_irs(t.last_ack_sent) + " edge " +
+           from_irs(t.rcv_edge) + " offered " + from_irs(t.rcv_offered) + " scale " +
+           std::to_string(t.rcv_wscale) + " flags " + std::to_string(t.flags) + " mss " +
+           std::to_string(t.mss) + " waiting " + std::to_string(waiting);
+}
+
 TcpWorld::TcpWorld(const TcpConfig& config, WireFaults wire_faults, uint64_t seed, bool v4)
     : faults(wire_faults),
       random(seed),
@@ -141,6 +156,14 @@ void TcpWorld::arrive(const Packet& packet) {
     if (&side == &b && b_listens && segment->flags % 0x40 == tcp_flag::syn &&
         b.end->state().state == TcpState::closed) {
         b.end->accept(in, {{0x7ffffff0}, 99}, now, b);
+    } else if (side.end->state().state == TcpState::closed) {
+        if (const auto reset = reset_for(*segment)) {
+            Buffer bytes(64);
+            ByteWriter writer(bytes);
+            emit_tcp({side.self_.address, side.other_.address, *reset, {}, {}}, writer);
+            bytes.resize(writer.used());
+            send(side, &side == &a ? b : a, bytes, false);
+        }
     } else {
         side.end->on_segment(in, now, side);
     }

@@ -52,6 +52,7 @@ public:
     // Writes what there is room for, and the end when all is written.
     void pump();
     void check();
+    std::string describe() const;
     bool saw(TcpEvent event) const { return std::ranges::count(events, event) > 0; }
     bool said_all() const { return written == to_say; }
 

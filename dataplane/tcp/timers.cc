@@ -16,6 +16,7 @@ Duration TcpEndpoint::rto() const {
 }
 
 bool TcpEndpoint::has_work() const {
+    if (tcb_.state == TcpState::closed) return false;
     return in_flight() > 0 || (may_send_data() && tcb_.snd_nxt < send_end());
 }
 
@@ -89,7 +90,7 @@ void TcpEndpoint::on_keepalive(Instant now, TcpOutput& out) {
     }
     ++tcb_.keepalives;
     ++pool_.counters.keepalive_probes;
-    send_ack(tcb_.snd_nxt - 1, now, out);
+    send_ack(ack_sequence() - 1, now, out);
 }
 
 void TcpEndpoint::enter_time_wait(Instant now) {
@@ -113,7 +114,7 @@ void TcpEndpoint::on_deadline(Instant now, TcpOutput& out) {
     if (now >= tcb_.linger_at) on_linger(out);
     if (tcb_.state != TcpState::closed && now >= tcb_.send_at) on_send_timer(now, out);
     if (tcb_.state != TcpState::closed && now >= keepalive_at()) on_keepalive(now, out);
-    if (tcb_.state != TcpState::closed && now >= tcb_.ack_at) send_ack(tcb_.snd_nxt, now, out);
+    if (tcb_.state != TcpState::closed && now >= tcb_.ack_at) send_ack(ack_sequence(), now, out);
 }
 
 }  // namespace holdfast

@@ -7,6 +7,7 @@
 namespace holdfast {
 namespace {
 constexpr uint32_t kTimestampsSize = 12;
+constexpr uint32_t kSackBlocksWithData = 3;
 constexpr uint32_t sack_size(uint32_t blocks) { return blocks == 0 ? 0 : 4 + 8 * blocks; }
 }  // namespace
 
@@ -38,7 +39,8 @@ SeqNum TcpEndpoint::send_end() const {
 // Payload of a full segment, the options it will carry taken off.
 uint32_t TcpEndpoint::segment_limit() const {
     uint32_t options = tcb_.has(Tcb::timestamps) ? kTimestampsSize : 0;
-    if (tcb_.has(Tcb::sack) && (!reassembly_.empty() || duplicate_)) options += sack_size(3);
+    if (tcb_.has(Tcb::sack) && (!reassembly_.empty() || duplicate_))
+        options += sack_size(kSackBlocksWithData);
     return tcb_.mss > 2 * options ? tcb_.mss - options : tcb_.mss / 2;
 }
 
@@ -68,7 +70,7 @@ void TcpEndpoint::flush(Instant now, TcpOutput& out) {
         sent |= send_new(now, out);
     }
     if (tcb_.state == TcpState::closed || tcb_.state == TcpState::syn_sent) return;
-    if (tcb_.has(Tcb::ack_now) || window_update_due()) send_ack(tcb_.snd_nxt, now, out);
+    if (tcb_.has(Tcb::ack_now) || window_update_due()) send_ack(ack_sequence(), now, out);
     arm_send_timer(now, sent && tcb_.timer == SendTimer::tail_probe);
     if (tcb_.state == TcpState::time_wait && !tcb_.has(Tcb::time_wait_told) &&
         ack_point() == tcb_.rcv_nxt) {
@@ -170,6 +172,13 @@ void TcpEndpoint::note_fin_sent() {
     if (tcb_.state == TcpState::close_wait) become(tcb_, TcpState::last_ack);
 }
 
+// Where an empty segment stands: after all that was ever sent, that it is news, and not beyond the
+// window, that it is taken.
+SeqNum TcpEndpoint::ack_sequence() const {
+    const SeqNum edge = tcb_.snd_una + tcb_.snd_wnd;
+    return edge < tcb_.snd_max ? later(edge, tcb_.snd_nxt) : tcb_.snd_max;
+}
+
 void TcpEndpoint::send_ack(SeqNum seq, Instant now, TcpOutput& out) {
     TcpSegment h;
     h.seq = seq;
@@ -189,7 +198,8 @@ void TcpEndpoint::emit(TcpSegment h, std::span<const Bytes> payload, Instant now
     TcpOptions o;
     if (tcb_.has(Tcb::timestamps))
         o.timestamps = {timestamp_ms(now) + tcb_.ts_offset, tcb_.ts_recent};
-    if (tcb_.has(Tcb::sack) && !h.has(tcp_flag::rst)) o.sack_count = sack_options(o);
+    if (tcb_.has(Tcb::sack) && !h.has(tcp_flag::rst))
+        o.sack_count = sack_options(o, payload.empty());
     if (tcb_.has(Tcb::ecn_echo)) h.flags |= tcp_flag::ece;
     h.window = window_field(h.ack);
     tcb_.last_ack_sent = h.ack;
@@ -200,9 +210,10 @@ void TcpEndpoint::emit(TcpSegment h, std::span<const Bytes> payload, Instant now
     out.transmit(*this, h, o, payload);
 }
 
-uint8_t TcpEndpoint::sack_options(TcpOptions& o) {
+// Beside data no more than segment_limit() left room for.
+uint8_t TcpEndpoint::sack_options(TcpOptions& o, bool alone) {
     if (reassembly_.empty() && !duplicate_) return 0;
-    const size_t room = o.timestamps ? 3 : TcpOptions::kMaxSackBlocks;
+    const size_t room = alone && !o.timestamps ? TcpOptions::kMaxSackBlocks : kSackBlocksWithData;
     uint8_t n = 0;
     if (duplicate_) {
         o.sack[n++] = *duplicate_;
@@ -224,10 +235,14 @@ void TcpEndpoint::send_reset(SeqNum seq, bool with_ack, Instant now, TcpOutput& 
 // The right edge to offer now: it moves when there is a full segment more, or half of all
 // (RFC 9293 section 3.8.6.2.2).
 SeqNum TcpEndpoint::next_edge() const {
-    const int32_t more = tcb_.rcv_edge - tcb_.rcv_offered;
+    // What cannot be said is not offered.
+    const SeqNum sayable =
+        later(ack_point(), tcb_.last_ack_sent) + (uint32_t{65535} << tcb_.rcv_wscale);
+    const SeqNum edge = tcb_.rcv_edge < sayable ? tcb_.rcv_edge : sayable;
+    const int32_t more = edge - tcb_.rcv_offered;
     const auto enough =
         static_cast<int32_t>(std::min<uint32_t>(config_.receive_buffer / 2, config_.mss));
-    return more >= enough ? tcb_.rcv_edge : tcb_.rcv_offered;
+    return more >= enough ? edge : tcb_.rcv_offered;
 }
 
 // In units of the scale, rounded down where the edge moves, and up where rounding down would move
@@ -246,9 +261,11 @@ uint16_t TcpEndpoint::window_field(SeqNum ack) {
 // Unasked, when the peer may be waiting for it: it has less than half of the buffer left, or less
 // than a segment.
 bool TcpEndpoint::window_update_due() const {
-    if (next_edge() == tcb_.rcv_offered || tcb_.has(Tcb::fin_received)) return false;
+    const SeqNum edge = next_edge();
+    if (edge == tcb_.rcv_offered || tcb_.has(Tcb::fin_received)) return false;
+    if (tcb_.rcv_nxt == tcb_.irs + 1) return false;  // what the SYN offered is untouched
     const auto left = static_cast<uint32_t>(std::max(tcb_.rcv_offered - tcb_.rcv_nxt, 0));
-    const auto more = static_cast<uint32_t>(tcb_.rcv_edge - tcb_.rcv_offered);
+    const auto more = static_cast<uint32_t>(edge - tcb_.rcv_offered);
     return left < config_.mss ||
            (left < config_.receive_buffer / 2 &&
             more >= std::min<uint32_t>(config_.receive_buffer / 4, 2u * config_.mss));
