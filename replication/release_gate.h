@@ -56,12 +56,12 @@ public:
     static constexpr size_t kMaxPacket = 2048;
 
     explicit ReleaseGate(uint32_t packets) : slab_(size_t{packets} * kMaxPacket) {
-        waiting_.reserve(packets);
+        waiting_.reserve(size_t{packets} * 2);
         for (uint32_t i = packets; i-- > 0;) free_.push_back(i);
     }
 
     size_t room() const { return free_.size(); }
-    size_t size() const { return waiting_.size(); }
+    size_t size() const { return waiting_.size() - head_; }
 
     // False, and counted, when the gate is full (or the packet too long for it). `tag` comes back
     // with the packet.
@@ -73,6 +73,7 @@ public:
         const uint32_t slot = free_.back();
         free_.pop_back();
         std::memcpy(slab_.data() + size_t{slot} * kMaxPacket, packet.data(), packet.size());
+        if (waiting_.size() == waiting_.capacity()) drop_head();
         waiting_.push_back({need, tag, now, slot, static_cast<uint32_t>(packet.size())});
         ++counters_.held;
         return true;
@@ -104,6 +105,7 @@ public:
     // published anew.
     template <typename Renew>
     void renew(Renew&& renew) {
+        drop_head();
         for (Waiting& w : waiting_) renew(w.tag, w.need);
     }
 
@@ -121,20 +123,30 @@ private:
 
     template <typename Gone>
     void remove_if(Gone&& gone) {
-        if (waiting_.empty()) return;
-        size_t kept = 0;
-        for (size_t i = 0; i < waiting_.size(); ++i) {
+        // Mostly the oldest go, and then nothing moves.
+        while (head_ < waiting_.size() && gone(waiting_[head_]))
+            free_.push_back(waiting_[head_++].slot);
+        size_t kept = head_;
+        for (size_t i = head_; i < waiting_.size(); ++i) {
             if (gone(waiting_[i])) {
                 free_.push_back(waiting_[i].slot);
             } else {
-                waiting_[kept++] = waiting_[i];
+                if (kept != i) waiting_[kept] = waiting_[i];
+                ++kept;
             }
         }
         waiting_.erase(waiting_.begin() + static_cast<ptrdiff_t>(kept), waiting_.end());
+        if (size() == 0) drop_head();
+    }
+    // At least half of the capacity when it is used up: no more than that many packets fit.
+    void drop_head() {
+        waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<ptrdiff_t>(head_));
+        head_ = 0;
     }
 
     std::vector<std::byte> slab_;
-    std::vector<Waiting> waiting_;  // in order of arrival
+    std::vector<Waiting> waiting_;  // from head_ on, in order of arrival
+    size_t head_ = 0;
     std::vector<uint32_t> free_;
     GateCounters counters_;
 };

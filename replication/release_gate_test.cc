@@ -56,3 +56,26 @@ TEST(ReleaseGate, ForgetsOnlyTheLostGroup) {
     EXPECT_EQ(gate.counters().abandoned, 1u);
     EXPECT_EQ(gate.room(), 2u);
 }
+
+// The oldest leave in front of the others; room, order and bounds are as if nothing were kept back.
+TEST(ReleaseGate, GoesRoundManyTimes) {
+    ReleaseGate gate(3);
+    const std::string packet = "p";
+    uint64_t in = 0, out = 0;
+    for (int round = 0; round < 100; ++round) {
+        while (gate.room() > 0) {
+            ++in;
+            ASSERT_TRUE(gate.hold({{1}, Commit::all, {in}, NodeSet(1)}, {in}, bytes(packet), {}));
+        }
+        EXPECT_FALSE(gate.hold({}, {}, bytes(packet), Instant{1}));
+        const uint64_t last = out + 1 + round % 3;
+        gate.open(
+            Instant{2}, [&](const GateNeed& n) { return n.position.value <= last; },
+            [&](GateTag tag, Bytes) { EXPECT_EQ(tag.id, ++out); });
+        EXPECT_EQ(out, last);
+        EXPECT_EQ(gate.size(), in - out);
+        uint64_t next = out;
+        gate.renew([&](GateTag tag, GateNeed&) { EXPECT_EQ(tag.id, ++next); });
+        EXPECT_EQ(next, in);
+    }
+}

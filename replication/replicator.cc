@@ -82,20 +82,38 @@ Published Replicator::erase(FragmentId id, GroupId group, uint32_t version, Inst
 // ---- The gate
 // --------------------------------------------------------------------------------------------------
 
-bool Replicator::satisfied(const GateNeed& need, Instant confirmed, Instant now) const {
-    if (confirmed < need.confirmed_after) return false;
-    if (!membership_.may_transmit(need.group, confirmed, now)) return false;
+// What answers a waiting packet's need, looked up once for all that wait.
+struct Replicator::Answers {
+    NodeSet members;
+    Instant confirmed;
+    Position most;  // that any member has
+    std::array<Position, kMaxNodes> acknowledged;
+};
+
+Replicator::Answers Replicator::answers(Instant now) const {
+    Answers a{membership_.view().members, membership_.confirmed_at(now), {}, {}};
+    for (NodeId n : a.members) {
+        a.acknowledged[n.value] = ring_.acknowledged(n);
+        a.most = std::max(a.most, a.acknowledged[n.value]);
+    }
+    return a;
+}
+
+bool Replicator::satisfied(const GateNeed& need, const Answers& answers, Instant now) const {
+    if (answers.confirmed < need.confirmed_after) return false;
+    if (!membership_.may_transmit(need.group, answers.confirmed, now)) return false;
     if (need.position.value == 0 || need.commit == Commit::none) return true;
-    return held(need.owners, need) && (need.also.empty() || held(need.also, need));
+    return held(need.owners, need, answers) &&
+           (need.also.empty() || held(need.also, need, answers));
 }
 
 // Whether enough of the owners of one fragment have it.
-bool Replicator::held(NodeSet owners, const GateNeed& need) const {
-    const NodeSet members = membership_.view().members;
-    const NodeSet keepers = owners & members;
-    if (keepers.empty()) return members.empty() && options_.membership.solo;
+bool Replicator::held(NodeSet owners, const GateNeed& need, const Answers& answers) const {
+    const NodeSet keepers = owners & answers.members;
+    if (keepers.empty()) return answers.members.empty() && options_.membership.solo;
+    if (need.position > answers.most) return false;
     unsigned have = 0;
-    for (NodeId n : keepers) have += ring_.acknowledged(n) >= need.position;
+    for (NodeId n : keepers) have += answers.acknowledged[n.value] >= need.position;
     return need.commit == Commit::all ? have == keepers.size() : have > 0;
 }
 
@@ -106,9 +124,9 @@ bool Replicator::hold(const GateNeed& need, GateTag tag, Bytes packet, Instant n
 
 void Replicator::open_gate(Instant now) {
     if (gate_.size() == 0) return;
-    const Instant confirmed = membership_.confirmed_at(now);
+    const Answers found = answers(now);
     gate_.open(
-        now, [&](const GateNeed& need) { return satisfied(need, confirmed, now); },
+        now, [&](const GateNeed& need) { return satisfied(need, found, now); },
         [&](GateTag tag, Bytes packet) { events_.on_release(tag, packet, now); });
 }
 

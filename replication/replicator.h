@@ -155,9 +155,10 @@ private:
     void on_sweep_done(GroupId group, Instant now) override;
 
     Position publish_part(const Fragment& fragment, Instant now);
-    // `confirmed`: when the membership was, as of now.
-    bool satisfied(const GateNeed& need, Instant confirmed, Instant now) const;
-    bool held(NodeSet owners, const GateNeed& need) const;
+    struct Answers;
+    Answers answers(Instant now) const;
+    bool satisfied(const GateNeed& need, const Answers& answers, Instant now) const;
+    bool held(NodeSet owners, const GateNeed& need, const Answers& answers) const;
     void gather_own(GroupId group, Epoch epoch, Instant now);
     void start_resync(Instant now);
     void step_resync(Instant now);
