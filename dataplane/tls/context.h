@@ -49,7 +49,7 @@ struct TlsOptions {
     std::string client_ca;  // PEM
     TlsVersion minimum = TlsVersion::tls12;
     std::vector<std::string> suites;  // OpenSSL's names, of kTlsSuites; none: all, AES first
-    std::string groups;               // "X25519:P-256"; none: OpenSSL's
+    std::string groups;               // of key exchange; none: "X25519:P-256:P-384"
     TlsResumption resumption = TlsResumption::stateful;
     uint32_t session_lifetime_s = 7'200;
     std::vector<TlsTicketKey> ticket_keys;  // for stateless resumption: at least one
