@@ -99,6 +99,12 @@ void TcpEndpoint::advance_receive(SeqNum upto) {
     tcb_.set(Tcb::ack_now);
 }
 
+void TcpEndpoint::probe(Instant now, TcpOutput& out) {
+    const bool open = tcb_.state != TcpState::closed && tcb_.state != TcpState::syn_sent &&
+                      tcb_.state != TcpState::syn_received;
+    if (open) send_ack(tcb_.snd_una - 1, now, out);
+}
+
 void TcpEndpoint::on_packet_too_big(uint16_t mss, SeqNum quoted_seq, Instant now) {
     if (quoted_seq < tcb_.snd_una || quoted_seq >= tcb_.snd_max) return;
     mss = std::max(mss, std::min(config_.min_path_mss, tcb_.mss));
@@ -120,6 +126,33 @@ void TcpEndpoint::restore(TcpEndpoint& other) {
     reassembly_.take_over(other.reassembly_);
     duplicate_ = other.duplicate_;
     other.tcb_ = Tcb{};
+}
+
+// What a limit kept from being acknowledged died with the other node; a FIN did, if it was the
+// last of it.
+void TcpEndpoint::forget_unacknowledged() {
+    tcb_.rcv_nxt = later(ack_point(), tcb_.last_ack_sent);
+    if (!tcb_.has(Tcb::fin_received)) return;
+    tcb_.clear(Tcb::fin_received);
+    switch (tcb_.state) {
+        case TcpState::close_wait:
+            tcb_.state = TcpState::established;
+            break;
+        case TcpState::closing:
+        case TcpState::last_ack:
+            tcb_.state = TcpState::fin_wait_1;
+            break;
+        case TcpState::time_wait:
+            tcb_.state = TcpState::fin_wait_2;
+            break;
+        case TcpState::closed:
+        case TcpState::syn_sent:
+        case TcpState::syn_received:
+        case TcpState::established:
+        case TcpState::fin_wait_1:
+        case TcpState::fin_wait_2:
+            break;
+    }
 }
 
 // Timers are made from the state, never believed: what is in flight is not here, and nothing may

@@ -70,12 +70,15 @@ public:
     void set_receive_room(uint32_t bytes);
     // Bytes below `upto` were delivered by another node (after restore).
     void advance_receive(SeqNum upto);
+    // Asks the peer where it stands: an old octet, which any TCP answers with an ACK.
+    void probe(Instant now, TcpOutput& out);
 
     const Tcb& state() const { return tcb_; }
     // For another node: its clock begins at the moment `now`.
     Tcb record(Instant now) const { return rebase(tcb_, now, Instant{0}); }
     // Carries on from record() of another node. The queue is empty: the same bytes are written
-    // again from write_position() on, and leave at once.
+    // again from write_position() on, and leave at once. What was received under a limit and not
+    // acknowledged is not here either: it is delivered again when the peer has sent it again.
     void restore(const Tcb& record, const TcpTakeover& how, Instant now);
     // Carries on as if nothing had happened: same clock, and the other's queues.
     void restore(TcpEndpoint& other);
@@ -177,6 +180,7 @@ private:
     void enter_time_wait(Instant now);
 
     void close(TcpEvent event, TcpOutput& out);
+    void forget_unacknowledged();
 
     const TcpConfig& config_;
     ChunkPool& pool_;

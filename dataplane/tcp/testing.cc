@@ -116,17 +116,35 @@ TcpWorld::TcpWorld(const TcpConfig& config, WireFaults wire_faults, uint64_t see
 }
 
 void TcpWorld::connect() {
-    a.end->connect({{0xfffff000}, 77}, now, a);
+    a.end->connect({{0xfffff000}, 77}, here(a), a);
     settle(a);
 }
 
 void TcpWorld::settle(TcpSide& side) {
     side.pump();
-    side.end->flush(now, side);
+    side.end->flush(here(side), side);
     side.pump();  // what the flush made room for
-    side.end->flush(now, side);
+    side.end->flush(here(side), side);
     side.check();
     if (after_event) after_event(side);
+}
+
+void TcpWorld::take_over(TcpSide& side, Duration new_clock) {
+    const Tcb record = side.end->record(here(side));
+    if (record.state == TcpState::closed) return;
+    side.clock = new_clock;
+    side.remake();
+    side.end->restore(record, {.ts_slack_ms = 10, .relearn = random.chance(0.5)}, here(side));
+    const bool said = record.has(Tcb::fin_queued) && record.snd_una > record.fin_seq;
+    const int32_t acked = record.snd_una - (record.iss + 1) - (said ? 1 : 0);
+    side.written = static_cast<uint64_t>(std::max(acked, 0));
+    settle(side);
+}
+
+void TcpWorld::replace(TcpSide& side) {
+    const std::unique_ptr<TcpEndpoint> old = std::move(side.end);
+    side.remake();
+    side.end->restore(*old);
 }
 
 void TcpWorld::send(TcpSide& from, TcpSide& to, Buffer packet, bool ect) {
@@ -155,7 +173,7 @@ void TcpWorld::arrive(const Packet& packet) {
     TcpSide& side = *packet.to;
     if (&side == &b && b_listens && segment->flags % 0x40 == tcp_flag::syn &&
         b.end->state().state == TcpState::closed) {
-        b.end->accept(in, {{0x7ffffff0}, 99}, now, b);
+        b.end->accept(in, {{0x7ffffff0}, 99}, here(b), b);
     } else if (side.end->state().state == TcpState::closed) {
         if (const auto reset = reset_for(*segment)) {
             Buffer bytes(64);
@@ -165,15 +183,15 @@ void TcpWorld::arrive(const Packet& packet) {
             send(side, &side == &a ? b : a, bytes, false);
         }
     } else {
-        side.end->on_segment(in, now, side);
+        side.end->on_segment(in, here(side), side);
     }
     settle(side);
 }
 
 bool TcpWorld::step(Instant limit) {
     Instant next = wire_.empty() ? Instant::max() : wire_.begin()->first;
-    const bool packet = next <= earlier(a.end->next_deadline(), b.end->next_deadline());
-    next = earlier(next, earlier(a.end->next_deadline(), b.end->next_deadline()));
+    const bool packet = next <= earlier(deadline(a), deadline(b));
+    next = earlier(next, earlier(deadline(a), deadline(b)));
     if (next > limit || next == Instant::max()) return false;
     now = std::max(now, next);
     if (packet) {
@@ -181,8 +199,8 @@ bool TcpWorld::step(Instant limit) {
         wire_.erase(wire_.begin());
         arrive(p);
     } else {
-        TcpSide& side = a.end->next_deadline() <= now ? a : b;
-        side.end->on_deadline(now, side);
+        TcpSide& side = deadline(a) <= now ? a : b;
+        side.end->on_deadline(here(side), side);
         settle(side);
     }
     return true;

@@ -66,6 +66,7 @@ public:
     // A slow reader: heard bytes wait here and are drained from time to time.
     uint32_t reader_capacity = 0, waiting = 0;
     uint64_t sent_segments = 0, resets = 0;
+    Duration clock{};  // of this side's node, ahead of the world's
 
 private:
     Endpoint self_, other_;
@@ -92,6 +93,10 @@ public:
     }
     bool step(Instant limit);  // the next event, if it is before
     void settle(TcpSide& side);
+    // The side's node dies; another, with another clock, carries on from the record.
+    void take_over(TcpSide& side, Duration new_clock);
+    // Its endpoint is replaced by one that carries on as if nothing had happened.
+    void replace(TcpSide& side);
 
     ChunkPool pool{4096};
     WireFaults faults;
@@ -112,6 +117,11 @@ private:
     };
     void send(TcpSide& from, TcpSide& to, Buffer packet, bool ect);
     void arrive(const Packet& packet);
+    Instant here(const TcpSide& side) const { return now + side.clock; }
+    Instant deadline(const TcpSide& side) const {
+        const Instant at = side.end->next_deadline();
+        return at == Instant::max() ? at : at - side.clock;
+    }
     std::multimap<Instant, Packet> wire_;
 };
 
