@@ -1,5 +1,7 @@
 #include "dataplane/worker.h"
 
+#include <algorithm>
+
 namespace holdfast {
 namespace {
 
@@ -14,6 +16,7 @@ constexpr uint32_t kDropBatch = 4096;  // sessions of a lost group dropped per d
 constexpr uint32_t kToBack = 1;   // leaves by the back port
 constexpr uint32_t kCommits = 2;  // its release means that the session's state is held
 constexpr uint32_t kReset = 4;    // a reset for a flow that nobody knows
+constexpr uint32_t kBackend = 8;  // commits what was agreed with the backend, not the session
 
 uint64_t pack(SessionIndex index) { return uint64_t{index.generation} << 32 | index.slot; }
 SessionIndex unpack(uint64_t id) {
@@ -22,6 +25,8 @@ SessionIndex unpack(uint64_t id) {
 
 Bytes bytes_of(const Frame& frame) { return {frame.data, frame.length}; }
 
+bool terminates_tcp(const Service& service) { return service.mode != Mode::forward; }
+
 }  // namespace
 
 Worker::Worker(const WorkerOptions& options, Outlet& outlet, RingOutput& ring, Instant now)
@@ -29,7 +34,12 @@ Worker::Worker(const WorkerOptions& options, Outlet& outlet, RingOutput& ring, I
       outlet_(outlet),
       forwarder_(options.forward, *this, now),
       replicator_(options.replicator, ring, *this),
-      takeover_(options_.forward.services, forwarder_, replicator_),
+      relay_(std::ranges::any_of(options_.forward.services, terminates_tcp)
+                 ? std::make_unique<Relay>(options_.relay, options_.forward.services, forwarder_,
+                                           static_cast<RelayEvents&>(*this), now)
+                 : nullptr),
+      takeover_(options_.forward.services, forwarder_, relay_.get(), replicator_,
+                options_.relay.wall_offset),
       parking_(options.parked_frames),
       nudge_(options_.forward.services, forwarder_),
       next_progress_(now) {
@@ -59,6 +69,8 @@ Disposition Worker::handle(Frame& frame, Instant now) {
             meet_unknown(frame, step, now);
             break;
         case Step::Verdict::relay:
+            relay(frame, step, now);
+            break;
         case Step::Verdict::drop:
         case Step::Verdict::consumed:
             break;
@@ -95,10 +107,15 @@ Disposition Worker::pass(const Frame& frame, const Step& step, Instant now) {
 
 // The SYN-ACK reveals the session to the client: header and alias must be held first (I2).
 void Worker::gate(const Frame& frame, const Step& step, Instant now) {
-    const Published p = takeover_.publish(step.session, now);
-    const Session& s = *forwarder_.sessions().get(step.session);
+    commit(step.session, kCommits | (step.out == Side::back ? kToBack : 0), bytes_of(frame), now);
+}
+
+// Publishes the session; the frame leaves once its owners have it.
+void Worker::commit(SessionIndex index, uint32_t what, Bytes frame, Instant now) {
+    const Published p = takeover_.publish(index, now);
+    const Session& s = *forwarder_.sessions().get(index);
     GateNeed need;
-    need.group = step.group;
+    need.group = s.group;
     need.commit = options_.forward.services[s.service].commit;
     need.position = p.position;
     need.owners = p.owners;
@@ -106,12 +123,58 @@ void Worker::gate(const Frame& frame, const Step& step, Instant now) {
     // Not only the owners: enough members must confirm our epoch after this, or an adopter's quorum
     // that the owners are no part of could have been there first (I4).
     need.confirmed_after = now;
-    const GateTag tag{pack(step.session), kCommits | (step.out == Side::back ? kToBack : 0)};
-    if (need.commit == Commit::none && may_transmit_[step.group.value]) {
-        on_release(tag, bytes_of(frame), now);
+    const GateTag tag{pack(index), what};
+    if (need.commit == Commit::none && may_transmit_[s.group.value]) {
+        on_release(tag, frame, now);
         return;
     }
-    replicator_.hold(need, tag, bytes_of(frame), now);
+    replicator_.hold(need, tag, frame, now);
+}
+
+// ---- Sessions whose TCP terminates here
+// ---------------------------------------------------------------------------
+
+void Worker::relay(const Frame& frame, const Step& step, Instant now) {
+    if (step.created && replicator_.gate().room() == 0) [[unlikely]] {
+        ++counters_.pushed_back;
+        forwarder_.drop(step.session, now);
+        return;
+    }
+    relay_->on_frame(step, frame, now);
+}
+
+void Worker::on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,
+                            Instant now) {
+    const Session& s = *forwarder_.sessions().get(index);
+    const uint32_t to = towards == Direction::from_backend ? kToBack : 0;
+    GateNeed need;
+    need.group = s.group;
+    switch (reveals) {
+        case Reveals::session:
+            return commit(index, kCommits | to, frame, now);
+        case Reveals::backend:
+            return commit(index, kCommits | kBackend | to, frame, now);
+        case Reveals::end:
+            need.confirmed_after = now;
+            replicator_.hold(need, {0, to}, frame, now);
+            return;
+        case Reveals::nothing:
+            break;
+    }
+    if (!may_transmit_[s.group.value]) [[unlikely]] {
+        ++counters_.held_silent;
+        replicator_.hold(need, {pack(index), to}, frame, now);
+        return;
+    }
+    if (awaiting_first_[s.group.value]) [[unlikely]] {
+        awaiting_first_[s.group.value] = false;
+        if (AdoptionReport* r = running_report(s.group)) r->first_packet = now;
+    }
+    outlet_.transmit(to == kToBack ? Side::back : Side::front, frame);
+}
+
+void Worker::on_relay_changed(SessionIndex index, Instant now) {
+    takeover_.publish_header(index, now);
 }
 
 void Worker::on_release(GateTag tag, Bytes packet, Instant now) {
@@ -127,6 +190,9 @@ void Worker::on_release(GateTag tag, Bytes packet, Instant now) {
     }
     if (tag.what & kReset) ++counters_.resets;
     outlet_.transmit(tag.what & kToBack ? Side::back : Side::front, packet);
+    if (relay_ && (tag.what & kCommits))
+        relay_->on_committed(unpack(tag.id),
+                             tag.what & kBackend ? Reveals::backend : Reveals::session);
 }
 
 void Worker::renew(GateTag tag, GateNeed& need, Instant now) {
@@ -313,8 +379,9 @@ void Worker::finish_dropping(Instant now) {
         while (dropping_[g]) dropping_[g] = !forwarder_.drop_group({g}, kDropBatch, now);
 }
 
-void Worker::on_session_closed(SessionIndex index, const Session& session, CloseReason,
+void Worker::on_session_closed(SessionIndex index, const Session& session, CloseReason reason,
                                Instant now) {
+    if (relay_) relay_->on_closed(index, reason == CloseReason::idle, now);
     takeover_.forget_attributes(index.slot);
     if (replicator_.membership().role(session.group) == Role::holder)
         takeover_.publish_end(session, now);
@@ -323,12 +390,16 @@ void Worker::on_session_closed(SessionIndex index, const Session& session, Close
 // ---- Time
 // --------------------------------------------------------------------------------------------------
 
-void Worker::on_burst_end(Instant now) { replicator_.on_burst_end(now); }
+void Worker::on_burst_end(Instant now) {
+    if (relay_) relay_->on_burst_end(now);
+    replicator_.on_burst_end(now);
+}
 
 Instant Worker::next_deadline() const {
     Instant next = earlier(forwarder_.next_deadline(), replicator_.next_deadline());
     if (forwarder_.dirty() > 0) next = earlier(next, next_progress_);
     if (nudge_.queued()) next = earlier(next, next_nudge_);
+    if (relay_) next = earlier(next, relay_->next_deadline());
     return next;
 }
 
@@ -338,6 +409,7 @@ void Worker::on_deadline(Instant now) {
     forwarder_.on_deadline(now, outlet_);
     for (uint8_t g = 0; g < kMaxGroups; ++g)
         if (dropping_[g]) dropping_[g] = !forwarder_.drop_group({g}, kDropBatch, now);
+    if (relay_) relay_->on_deadline(now);
     step_nudge(now);
     if (now >= next_progress_) {
         next_progress_ = now + options_.progress_interval;

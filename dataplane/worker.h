@@ -17,6 +17,7 @@
 
 #include "dataplane/forward/forward.h"
 #include "dataplane/frame.h"
+#include "dataplane/relay/relay.h"
 #include "dataplane/takeover/nudge.h"
 #include "dataplane/takeover/parking.h"
 #include "dataplane/takeover/takeover.h"
@@ -30,6 +31,7 @@ using HeldGroups = std::atomic<uint16_t>;
 
 struct WorkerOptions {
     ForwardOptions forward;
+    RelayOptions relay;  // used where a service terminates TCP
     ReplicatorOptions replicator;
     HeldGroups* held = nullptr;           // worker 0 writes it
     const HeldGroups* follows = nullptr;  // the others read it
@@ -71,7 +73,7 @@ struct AdoptionReport {
     std::array<uint32_t, kMaxNodes> fragments{};  // by who kept them; self: our own store
 };
 
-class Worker final : public PollTarget, ForwardEvents, ReplicatorEvents {
+class Worker final : public PollTarget, ForwardEvents, RelayEvents, ReplicatorEvents {
 public:
     Worker(const WorkerOptions& options, Outlet& outlet, RingOutput& ring, Instant now);
 
@@ -96,6 +98,7 @@ public:
     // State, for those who report it.
     const Forwarder& forwarder() const { return forwarder_; }
     const Replicator& replicator() const { return replicator_; }
+    const Relay* relay() const { return relay_.get(); }  // none where no service needs it
     const Takeover& takeover() const { return takeover_; }
     const ParkingLot& parking() const { return parking_; }
     const Nudge& nudge() const { return nudge_; }
@@ -107,6 +110,10 @@ private:
     void on_session_closed(SessionIndex index, const Session& session, CloseReason reason,
                            Instant now) override;
     void on_neighbor(Side, const IpAddress&, const MacAddress&, Instant) override {}
+    // RelayEvents
+    void on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,
+                        Instant now) override;
+    void on_relay_changed(SessionIndex index, Instant now) override;
     // ReplicatorEvents
     void on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant now) override;
     void on_lost(GroupId group, Instant now) override;
@@ -119,6 +126,8 @@ private:
     Disposition handle(Frame& frame, Instant now);
     Disposition pass(const Frame& frame, const Step& step, Instant now);
     void gate(const Frame& frame, const Step& step, Instant now);
+    void relay(const Frame& frame, const Step& step, Instant now);
+    void commit(SessionIndex index, uint32_t what, Bytes frame, Instant now);
     void meet_unknown(const Frame& frame, const Step& step, Instant now);
     void ask_for(const Step& step, Instant now);
     void send_reset(const Frame& frame, const Step& step, Instant now);
@@ -136,6 +145,7 @@ private:
     Outlet& outlet_;
     Forwarder forwarder_;
     Replicator replicator_;
+    std::unique_ptr<Relay> relay_;
     Takeover takeover_;
     ParkingLot parking_;
     Nudge nudge_;

@@ -206,7 +206,7 @@ Service bind_service(const Section& s, const Config& config, AddressBook& book) 
     const std::string commit = s.text("commit");
     service.commit = commit == "none" ? Commit::none : commit == "any" ? Commit::any : Commit::all;
     service.nudge = s.flag("nudge");
-    (void)s.text("mode");  // forward is the only one yet
+    service.mode = s.text("mode") == "proxy" ? Mode::proxy : Mode::forward;
     service.health = bind_health(s);
     service.idle = bind_idle(s);
     bind_addresses(s, service, book);

@@ -145,6 +145,10 @@ void fill_counters(WorkerUnit& unit, snapshot::Shard& shard) {
     snapshot::add_counters(to, "takeover", w.takeover().counters(), kTakeoverCounters);
     snapshot::add_counters(to, "parking", w.parking().counters(), kParkingCounters);
     snapshot::add_counters(to, "nudge", w.nudge().counters(), kNudgeCounters);
+    if (const Relay* relay = w.relay()) {
+        snapshot::add_counters(to, "relay", relay->counters(), kRelayCounters);
+        snapshot::add_counters(to, "tcp", relay->memory().counters, kTcpCounters);
+    }
     snapshot::add_counters(to, "replication", r.counters(), kReplicatorCounters);
     snapshot::add_counters(to, "membership", r.membership().counters(), kMembershipCounters);
     snapshot::add_counters(to, "gate", r.gate().counters(), kGateCounters);

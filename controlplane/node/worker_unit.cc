@@ -2,6 +2,12 @@
 
 #include <fmt/format.h>
 #include <sys/random.h>
+#include <time.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "replication/ring/seal.h"
 
 namespace holdfast {
 namespace {
@@ -35,13 +41,36 @@ MembershipOptions membership_options(const Config& config, Incarnation incarnati
     return options;
 }
 
+bool terminates_tcp(const Config& config) {
+    return std::ranges::any_of(config.services, [](auto& s) { return s.mode != Mode::forward; });
+}
+
 // A standby keeps up to four kinds of fragment of each session of its peers; about 96 bytes each
-// with its key.
+// with its key, 192 where TCP terminates here.
 StoreOptions store_options(const Config& config, uint64_t seed) {
     StoreOptions options;
     options.entries = config.worker.sessions * 4;
-    options.bytes = uint64_t{options.entries} * 96;
+    options.bytes = uint64_t{options.entries} * (terminates_tcp(config) ? 192 : 96);
     options.seed = seed;
+    return options;
+}
+
+// How far this node's clock is from the time of day, which the nodes share more or less.
+Duration wall_offset(Instant now) {
+    timespec t{};
+    clock_gettime(CLOCK_REALTIME, &t);
+    return Duration::seconds(t.tv_sec) + Duration::nanoseconds(t.tv_nsec) - (now - Instant{0});
+}
+
+RelayOptions relay_options(const Config& config, Instant now) {
+    RelayOptions options;
+    options.backend.connect_timeout = Duration::seconds(10);
+    options.wall_offset = wall_offset(now);
+    const std::string_view label = "holdfast tcp v1";
+    const auto prk = hkdf_extract(std::as_bytes(std::span(label)), config.cluster.secret);
+    const std::string_view use = "initial sequence numbers";
+    hkdf_expand(prk, std::as_bytes(std::span(use)),
+                std::as_writable_bytes(std::span(options.secret)));
     return options;
 }
 
@@ -133,6 +162,7 @@ void WorkerUnit::make_worker(const Config& config, Incarnation incarnation) {
     f.steering.worker = index_;
     f.steering.workers = static_cast<uint8_t>(config.worker.count);
     f.seed = seed ^ 2;
+    options.relay = relay_options(config, shared_.clock->now());
     ReplicatorOptions& r = options.replicator;
     r.ring = ring_options(config, index_, incarnation, seed ^ 3);
     r.membership = membership_options(config, incarnation);

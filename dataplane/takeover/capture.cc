@@ -111,7 +111,8 @@ size_t write_header(const Session& s, MutableBytes to) {
     return w.used();
 }
 
-std::optional<Session> read_header(const Fragment& header, std::span<const Service> services) {
+std::optional<Session> read_header(const Fragment& header, std::span<const Service> services,
+                                   Bytes& rest) {
     const auto flow = parse_session_key(header.id.session);
     if (!flow) return std::nullopt;
     const bool v4 = flow->source.address.is_v4();
@@ -131,9 +132,12 @@ std::optional<Session> read_header(const Fragment& header, std::span<const Servi
         take_fixed(r, *side);
         take_progress(r, *side);
     }
-    if (!r.done() || state >= kSessionStates || s.service >= services.size()) return std::nullopt;
+    if (!r.ok() || state >= kSessionStates || s.service >= services.size()) return std::nullopt;
     const Service& service = services[s.service];
-    if (service.group != header.group) return std::nullopt;
+    rest = r.rest();
+    // Empty for a forwarded session and for no other: a service's mode may differ between nodes.
+    if (service.group != header.group || rest.empty() != (service.mode == Mode::forward))
+        return std::nullopt;
     if (s.backend_index >= service.backends.size() ||
         service.backends[s.backend_index].endpoint != s.backend)
         s.backend_index = Session::kNoBackend;  // the session goes on; the backend's counts do not
@@ -155,7 +159,7 @@ size_t write_segment(const Session& s, uint16_t active, MutableBytes to) {
     return w.used();
 }
 
-bool read_segment(const Fragment& segment, Session& s) {
+bool read_segment(const Fragment& segment, Session& s, Bytes& rest) {
     ByteReader r(segment.value);
     if (r.le<uint8_t>() != kFormat) return false;
     const uint8_t state = r.le<uint8_t>();
@@ -163,7 +167,9 @@ bool read_segment(const Fragment& segment, Session& s) {
     TcpSide client = s.from_client, backend = s.from_backend;
     take_progress(r, client);
     take_progress(r, backend);
-    if (!r.done() || state >= kSessionStates || active > 3) return false;
+    if (!r.ok() || state >= kSessionStates || active > 3) return false;
+    rest = r.rest();
+    if (rest.empty() != !s.has(Session::kRelayed)) return false;
     s.clear(takeover_flag::kClientActive | takeover_flag::kBackendActive);
     if (active & 1) s.set(takeover_flag::kClientActive);
     if (active & 2) s.set(takeover_flag::kBackendActive);

@@ -21,8 +21,8 @@
 
 namespace holdfast {
 
-inline constexpr size_t kMaxHeaderValue = 160;
-inline constexpr size_t kMaxSegmentValue = 64;
+inline constexpr size_t kMaxHeaderValue = 160;  // of a relayed session: and its RelayState
+inline constexpr size_t kMaxSegmentValue = 64;  // likewise
 
 SessionKey session_key(const Session& session);
 SessionKey alias_key(const Session& session);
@@ -34,14 +34,16 @@ std::optional<FlowKey> parse_session_key(const SessionKey& key);
 
 size_t write_header(const Session& session, MutableBytes to);
 // A session as far as its header tells: the rest is as restored from nothing.
-std::optional<Session> read_header(const Fragment& header, std::span<const Service> services);
+// What follows is a relayed session's: `rest`.
+std::optional<Session> read_header(const Fragment& header, std::span<const Service> services,
+                                   Bytes& rest);
 
 // Says also which side's stream moves at present: takeover_flag::kClientActive and kBackendActive
 // of `active`.
 size_t write_segment(const Session& session, uint16_t active, MutableBytes to);
 // Moves the session's sequence numbers forward and sets those flags; false when the value makes no
 // sense.
-bool read_segment(const Fragment& segment, Session& session);
+bool read_segment(const Fragment& segment, Session& session, Bytes& rest);
 
 size_t write_alias(const Session& session, MutableBytes to);
 std::optional<SessionKey> read_alias(const Fragment& alias);

@@ -2,19 +2,14 @@
 
 #include <array>
 
+#include "dataplane/forward/too_big.h"
 #include "dataplane/takeover/session_flags.h"
 #include "dataplane/wire/ethernet.h"
-#include "dataplane/wire/icmp.h"
 #include "dataplane/wire/ip.h"
 #include "dataplane/wire/tcp_segment.h"
 
 namespace holdfast {
 namespace {
-
-// What an end of the session takes for its peer's and its own address.
-FlowKey as_sent_to(const Session& s, Direction end) {
-    return end == Direction::from_client ? FlowKey{s.vip, s.client} : FlowKey{s.pool, s.backend};
-}
 
 IpHeader header(const FlowKey& flow, uint8_t protocol, size_t payload) {
     IpHeader ip;
@@ -26,19 +21,13 @@ IpHeader header(const FlowKey& flow, uint8_t protocol, size_t payload) {
     return ip;
 }
 
-// A little lower with each adoption, so that the next one is believed too; floored at IPv6's
-// minimum of 1280.
-uint32_t told_mtu(Epoch epoch) {
-    return Nudge::kLinkMtu - 4 * (1 + static_cast<uint32_t>(epoch.count() % 55));
-}
-
 }  // namespace
 
 void Nudge::consider(SessionIndex index, Instant now) {
     using namespace takeover_flag;
     Session& s = *forwarder_.sessions().get(index);
     if (s.has(kNudgeQueued) || is_embryonic(s.state) || is_over(s.state)) return;
-    if (!services_[s.service].nudge) return;
+    if (!services_[s.service].nudge || s.has(Session::kRelayed)) return;
     const bool active = s.has(kClientActive | kBackendActive) || s.segment_version == 0;
     const bool outstanding =
         s.from_client.end != s.from_backend.ack || s.from_backend.end != s.from_client.ack;
@@ -104,29 +93,10 @@ void Nudge::on_pass(const Step& step, Bytes frame, Outlet& outlet) {
 
 bool Nudge::wake(const Session& s, Direction sender, SeqNum expected, Outlet& outlet) {
     std::array<std::byte, 160> buffer;
-    const size_t ethernet = forwarder_.make_ethernet(s, sender, buffer);
-    if (ethernet == 0) return false;
-    const FlowKey to = as_sent_to(s, sender);
-    const FlowKey quoted{to.destination, to.source};
-    const bool v4 = to.source.address.is_v4();
-    const size_t quote = (v4 ? 20 : 40) + 8;
-    ByteWriter w(MutableBytes(buffer).subspan(ethernet));
-    emit_ip(header(to, v4 ? kProtocolIcmp : kProtocolIcmpv6, kIcmpHeaderSize + quote), w);
-    const size_t icmp_at = w.used();
-    w.be<uint8_t>(v4 ? icmp_type::unreachable : icmpv6_type::packet_too_big);
-    w.be<uint8_t>(v4 ? 4 : 0);  // fragmentation needed and DF set
-    w.be<uint16_t>(0);
-    w.be<uint32_t>(told_mtu(s.epoch));
-    emit_ip(header(quoted, kProtocolTcp, kLinkMtu - (v4 ? 20 : 40)), w);
-    w.be<uint16_t>(quoted.source.port);
-    w.be<uint16_t>(quoted.destination.port);
-    w.be<uint32_t>(expected.value);
-    if (!w.ok()) return false;
-    const MutableBytes message =
-        MutableBytes(buffer).subspan(ethernet + icmp_at, w.used() - icmp_at);
-    finish_icmp(to.source.address, to.destination.address, message);
+    const size_t size = make_too_big(forwarder_, s, sender, expected, buffer);
+    if (size == 0) return false;
     outlet.transmit(sender == Direction::from_client ? Side::front : Side::back,
-                    Bytes(buffer).first(ethernet + w.used()));
+                    Bytes(buffer).first(size));
     return true;
 }
 

@@ -37,7 +37,6 @@ class Nudge {
 public:
     // An answer later than this would wake nobody: the sender's own timer has fired.
     static constexpr Duration kPatience = Duration::milliseconds(400);
-    static constexpr uint16_t kLinkMtu = 1500;
 
     Nudge(std::span<const Service> services, Forwarder& forwarder)
         : services_(services), forwarder_(forwarder) {}

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataplane/takeover/relay_capture.h"
 #include "dataplane/takeover/session_flags.h"
 
 namespace holdfast {
@@ -14,12 +15,19 @@ FragmentId id_of(const SessionKey& key, FragmentKind kind) { return {key, kind, 
 // ---- Capture
 // -----------------------------------------------------------------------------------------------
 
+// A relayed session's fragments say more: how far both its endpoints are.
+size_t Takeover::append_relay(SessionIndex index, Instant now, MutableBytes to) const {
+    if (!relay_ || !relay_->has(index)) return 0;
+    return write_relay_state(relay_->state(index, now), now + wall_offset_, to);
+}
+
 Published Takeover::publish(SessionIndex index, Instant now) {
     Session& s = *forwarder_.sessions().get(index);
     s.epoch = replicator_.membership().epoch(s.group);
     ++s.header_version;
-    std::array<std::byte, kMaxHeaderValue> buffer;
-    const size_t header = write_header(s, buffer);
+    std::array<std::byte, kMaxHeaderValue + kMaxRelayState> buffer;
+    size_t header = write_header(s, buffer);
+    header += append_relay(index, now, MutableBytes(buffer).subspan(header));
     const Published h = replicator_.publish(id_of(session_key(s), FragmentKind::header), s.group,
                                             s.header_version, Bytes(buffer).first(header), now);
     const size_t alias = write_alias(s, buffer);
@@ -33,8 +41,9 @@ void Takeover::publish_header(SessionIndex index, Instant now) {
     if (s.epoch != replicator_.membership().epoch(s.group))
         return;  // not published yet under this epoch
     ++s.header_version;
-    std::array<std::byte, kMaxHeaderValue> buffer;
-    const size_t size = write_header(s, buffer);
+    std::array<std::byte, kMaxHeaderValue + kMaxRelayState> buffer;
+    size_t size = write_header(s, buffer);
+    size += append_relay(index, now, MutableBytes(buffer).subspan(size));
     replicator_.publish(id_of(session_key(s), FragmentKind::header), s.group, s.header_version,
                         Bytes(buffer).first(size), now);
 }
@@ -57,8 +66,9 @@ Published Takeover::publish_segment(SessionIndex index, Instant now) {
     if (active != 0) moving_.push_back(index);
     ++s.segment_version;
     ++counters_.segments;
-    std::array<std::byte, kMaxSegmentValue> buffer;
-    const size_t size = write_segment(s, active, buffer);
+    std::array<std::byte, kMaxSegmentValue + kMaxRelayState> buffer;
+    size_t size = write_segment(s, active, buffer);
+    size += append_relay(index, now, MutableBytes(buffer).subspan(size));
     return replicator_.publish(id_of(session_key(s), FragmentKind::segment), s.group,
                                s.segment_version, Bytes(buffer).first(size), now);
 }
@@ -132,7 +142,7 @@ std::optional<SessionIndex> Takeover::take(const Fragment& fragment, Instant now
             return restore(fragment, now);
         case FragmentKind::segment:
             if (const SessionIndex index = find(fragment.id.session))
-                apply_segment(index, fragment);
+                apply_segment(index, fragment, now);
             return std::nullopt;
         case FragmentKind::application:
             if (const SessionIndex index = find(fragment.id.session))
@@ -153,8 +163,10 @@ SessionIndex Takeover::find(const SessionKey& key) const {
 }
 
 std::optional<SessionIndex> Takeover::restore(const Fragment& header, Instant now) {
-    auto session = read_header(header, services_);
-    if (!session) {
+    Bytes rest;
+    auto session = read_header(header, services_, rest);
+    const auto relay_state = read_relay_state(rest, now + wall_offset_);
+    if (!session || relay_state.has_value() == rest.empty()) {
         ++counters_.unreadable;
         return std::nullopt;
     }
@@ -174,6 +186,7 @@ std::optional<SessionIndex> Takeover::restore(const Fragment& header, Instant no
             s.from_client = session->from_client;
             s.from_backend = session->from_backend;
             s.header_version = std::max(s.header_version, session->header_version);
+            if (relay_state) relay_->restore(known, *relay_state, now);
             publish(known, now);
             return std::nullopt;
         }
@@ -185,22 +198,27 @@ std::optional<SessionIndex> Takeover::restore(const Fragment& header, Instant no
         return std::nullopt;
     }
     ++counters_.restored;
+    if (relay_state) relay_->restore(*index, *relay_state, now);
     const FragmentStore& store = replicator_.store();
     if (const auto f = store.find(id_of(header.id.session, FragmentKind::segment)))
-        apply_segment(*index, *f);
+        apply_segment(*index, *f, now);
     if (const auto f = store.find(id_of(header.id.session, FragmentKind::application)))
         apply_application(*index, *f);
     publish(*index, now);
     return *index;
 }
 
-void Takeover::apply_segment(SessionIndex index, const Fragment& segment) {
+void Takeover::apply_segment(SessionIndex index, const Fragment& segment, Instant now) {
     Session& s = *forwarder_.sessions().get(index);
     if (segment.version.number < s.segment_version) return;
-    if (!read_segment(segment, s)) {
+    Bytes rest;
+    const bool read = read_segment(segment, s, rest);
+    const auto relay_state = read_relay_state(rest, now + wall_offset_);
+    if (!read || relay_state.has_value() == rest.empty()) {
         ++counters_.unreadable;
         return;
     }
+    if (relay_state) relay_->restore(index, *relay_state, now);
     s.segment_version = segment.version.number;
 }
 

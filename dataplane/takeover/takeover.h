@@ -11,6 +11,7 @@
 
 #include "base/counters.h"
 #include "dataplane/forward/forward.h"
+#include "dataplane/relay/relay.h"
 #include "dataplane/takeover/capture.h"
 #include "replication/replicator.h"
 
@@ -35,8 +36,15 @@ inline constexpr CounterInfo<TakeoverCounters> kTakeoverCounters[] = {
 
 class Takeover {
 public:
-    Takeover(std::span<const Service> services, Forwarder& forwarder, Replicator& replicator)
-        : services_(services), forwarder_(forwarder), replicator_(replicator) {}
+    // `relay`: none where no service terminates TCP. `wall_offset`: what makes an Instant of this
+    // node a time that all nodes share, more or less.
+    Takeover(std::span<const Service> services, Forwarder& forwarder, Relay* relay,
+             Replicator& replicator, Duration wall_offset)
+        : services_(services),
+          forwarder_(forwarder),
+          relay_(relay),
+          replicator_(replicator),
+          wall_offset_(wall_offset) {}
 
     // Publishes header and alias: what a SYN-ACK reveals. Both are needed to carry the session on.
     Published publish(SessionIndex index, Instant now);
@@ -62,7 +70,8 @@ public:
 
 private:
     std::optional<SessionIndex> restore(const Fragment& header, Instant now);
-    void apply_segment(SessionIndex index, const Fragment& segment);
+    void apply_segment(SessionIndex index, const Fragment& segment, Instant now);
+    size_t append_relay(SessionIndex index, Instant now, MutableBytes to) const;
     void apply_application(SessionIndex index, const Fragment& part);
     void publish_application(SessionIndex index, Instant now);
     Published publish_segment(SessionIndex index, Instant now);
@@ -71,7 +80,9 @@ private:
 
     std::span<const Service> services_;
     Forwarder& forwarder_;
+    Relay* relay_;
     Replicator& replicator_;
+    Duration wall_offset_;
     std::unordered_map<uint32_t, SessionAttributes> attributes_;  // by slot
     // Sessions whose last fragment said that they move: once they do not, that is said too.
     std::vector<SessionIndex> moving_;

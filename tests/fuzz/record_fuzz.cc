@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "dataplane/takeover/capture.h"
+#include "dataplane/takeover/relay_capture.h"
 #include "replication/fragment/fragment.h"
 #include "replication/fragment/store.h"
 #include "replication/membership/messages.h"
@@ -50,9 +51,11 @@ void values(Bytes input) {
     const size_t key = std::min<size_t>(input.size(), f.id.session.bytes.size());
     std::memcpy(f.id.session.bytes.data(), input.data(), key);
     f.id.session.size = static_cast<uint8_t>(key);
-    read_header(f, services);
+    Bytes rest;
+    read_header(f, services, rest);
+    read_relay_state(rest, Instant{1});
     Session session;
-    read_segment(f, session);
+    read_segment(f, session, rest);
     read_alias(f);
     if (const auto attributes = read_attributes(input)) write_attributes(*attributes);
 }

@@ -22,7 +22,7 @@ def device(options, number, interface):
 
 def service(options, name, port, number, backends):
     """One VIP service. Each has pool addresses of its own; all move together in group 1."""
-    text = table("[service]", name=name, group=1, vip=[plan.VIP4, plan.VIP6], port=port, mode="forward",
+    text = table("[service]", name=name, group=1, vip=[plan.VIP4, plan.VIP6], port=port, mode=options.mode,
                  commit=options.commit, nudge=options.nudge,
                  pool=[f"203.0.113.{200 + number}", f"2001:db8:2::{200 + number}"],
                  health=None if options.health else False)

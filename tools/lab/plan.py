@@ -24,6 +24,7 @@ class Options:
     backends: int = 2
     device: str = "af_packet"  # af_packet | af_xdp
     copies: int = 2
+    mode: str = "forward"  # forward | proxy
     commit: str = "all"  # all | any | none
     nudge: bool = True
     ring: str = "udp"  # udp (multicast) | unicast | dpdk

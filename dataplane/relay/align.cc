@@ -1,0 +1,46 @@
+#include "dataplane/relay/align.h"
+
+namespace holdfast {
+namespace {
+
+// One direction: what `from` received and `to` sends on.
+void align_stream(Tcb& from, Tcb& to) {
+    const bool fin_acked = to.has(Tcb::fin_queued) && to.snd_una == to.fin_seq + 1;
+    if (!fin_acked) {
+        from.clear(Tcb::fin_received | Tcb::peer_closed_told);
+        to.clear(Tcb::fin_queued);
+    }
+    from.rcv_nxt = passed_from(from, to, to.snd_una);
+    to.snd_nxt = to.snd_una;
+}
+
+// RFC 9293 section 3.3.2, where a FIN that was sent was also acknowledged.
+TcpState state_of(const Tcb& t) {
+    if (t.has(Tcb::fin_queued))
+        return t.has(Tcb::fin_received) ? TcpState::time_wait : TcpState::fin_wait_2;
+    return t.has(Tcb::fin_received) ? TcpState::close_wait : TcpState::established;
+}
+
+}  // namespace
+
+RelayState align(const RelayState& state) {
+    RelayState a = state;
+    if (a.stage < RelayStage::committing) {
+        // Nothing of the client's was acknowledged yet but its SYN, and the backend never heard an
+        // acknowledgement of ours: its side begins again, with the same sequence numbers.
+        a.stage = RelayStage::opening;
+        a.client.rcv_nxt = a.client.irs + 1;
+        a.client.clear(Tcb::fin_received | Tcb::peer_closed_told);
+        a.client.state = TcpState::syn_received;
+        a.client.snd_una = a.client.snd_nxt = a.client.iss;
+        a.backend = {};
+        return a;
+    }
+    align_stream(a.client, a.backend);
+    align_stream(a.backend, a.client);
+    a.client.state = state_of(a.client);
+    a.backend.state = state_of(a.backend);
+    return a;
+}
+
+}  // namespace holdfast

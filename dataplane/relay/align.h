@@ -1,0 +1,14 @@
+// Makes two control blocks, which may be of different ages and whose bytes are gone, into two ends
+// that agree: each has received just what the other's peer has acknowledged.
+//
+// Nothing else was acknowledged to anyone (end-to-end acknowledgement), so all other bytes come
+// again from who sent them; a FIN likewise. Pure.
+#pragma once
+
+#include "dataplane/relay/relay_session.h"
+
+namespace holdfast {
+
+RelayState align(const RelayState& state);
+
+}  // namespace holdfast

@@ -1,0 +1,471 @@
+#include "dataplane/relay/relay.h"
+
+#include <algorithm>
+
+#include "dataplane/forward/too_big.h"
+#include "dataplane/relay/align.h"
+#include "dataplane/relay/segment_frame.h"
+#include "dataplane/wire/ethernet.h"
+#include "dataplane/wire/ip.h"
+
+namespace holdfast {
+namespace {
+
+using C = RelayCounters;
+constexpr CounterInfo<C> kTable[] = {
+    {"sessions_opened", "Sessions begun by a client's SYN.", &C::opened},
+    {"sessions_connected", "Sessions whose backend answered.", &C::connected},
+    {"backends_refused", "Sessions ended because the backend refused or did not answer.",
+     &C::refused},
+    {"sessions_aborted", "Sessions ended by a reset or a time-out of either side.", &C::aborted},
+    {"sessions_out_of_memory", "Sessions ended because payload memory ran out.", &C::out_of_memory},
+    {"sessions_finished", "Sessions whose both directions came to their end.", &C::finished},
+    {"sessions_adopted", "Sessions carried on from another node's state.", &C::adopted},
+    {"frames_unsendable", "Segments not sent because no next hop was known.", &C::unsendable},
+    {"frames_withheld", "Segments not sent again while the first waited to be released.",
+     &C::withheld},
+    {"frames_unreadable", "Frames of relayed sessions that could not be read.", &C::unreadable},
+    {"senders_woken", "Senders told after an adoption to send again.", &C::woken},
+};
+
+// 1 ms: the granularity of TCP's timers; nothing shorter is set by them.
+constexpr Duration kTick = Duration::milliseconds(1);
+constexpr uint32_t kWheelSlots = 4096;
+constexpr unsigned kExpireAtOnce = 256;
+
+TcpConfig for_v6(TcpConfig c) {
+    c.mss = static_cast<uint16_t>(c.mss - 20);
+    c.default_mss = 1220;
+    c.min_path_mss = 1220;
+    return c;
+}
+
+// What every end answers with an ACK that says where it is (RFC 9293 section 3.10.7.4, first
+// check), whatever it has received.
+TcpSegment old_octet(const TcpEndpoint& end, Instant now, TcpOptions& options) {
+    const Tcb& t = end.state();
+    TcpSegment s;
+    s.seq = t.snd_una - 1;
+    s.ack = end.ack_point();
+    s.flags = tcp_flag::ack;
+    const uint32_t window = static_cast<uint32_t>(t.rcv_offered - s.ack) >> t.rcv_wscale;
+    s.window = static_cast<uint16_t>(std::min<uint32_t>(window, 0xffff));
+    if (t.has(Tcb::timestamps)) options.timestamps = {timestamp_ms(now) + t.ts_offset, t.ts_recent};
+    return s;
+}
+
+// Nothing of its peer's is to come any more, and nothing of ours to be acknowledged.
+bool is_done(const TcpEndpoint& e) {
+    return e.state().state == TcpState::closed || e.state().state == TcpState::time_wait;
+}
+
+}  // namespace
+
+const std::span<const CounterInfo<RelayCounters>> kRelayCounters = kTable;
+
+// One endpoint's way out: to the wire, and to the other endpoint.
+class Relay::Link final : public TcpOutput {
+public:
+    Link(Relay& relay, RelaySession& session, Direction side, Instant now)
+        : relay_(relay), session_(session), side_(side), now_(now) {}
+    void transmit(const TcpEndpoint&, const TcpSegment& segment, const TcpOptions& options,
+                  std::span<const Bytes> payload) override {
+        relay_.send(session_, side_, segment, options, payload, now_);
+    }
+    void deliver(Bytes in_order) override { relay_.pass_on(session_, side_, in_order); }
+    void on_tcp_event(TcpEvent event) override { relay_.on_event(session_, side_, event, now_); }
+
+private:
+    Relay& relay_;
+    RelaySession& session_;
+    Direction side_;
+    Instant now_;
+};
+
+Relay::Relay(const RelayOptions& options, std::span<const Service> services, Forwarder& forwarder,
+             RelayEvents& events, Instant now)
+    : options_(options),
+      client_v6_(for_v6(options.client)),
+      backend_v6_(for_v6(options.backend)),
+      services_(services),
+      forwarder_(forwarder),
+      events_(events),
+      chunks_(options.chunks),
+      sessions_(forwarder.sessions().capacity()),
+      wheel_(forwarder.sessions().capacity(), kWheelSlots, kTick) {
+    wheel_.start(now);
+}
+Relay::~Relay() = default;
+
+RelaySession* Relay::find(SessionIndex index) {
+    RelaySession* s = sessions_[index.slot].get();
+    return s && s->index == index ? s : nullptr;
+}
+
+bool Relay::has(SessionIndex index) const {
+    const RelaySession* s = sessions_[index.slot].get();
+    return s && s->index == index;
+}
+
+RelayState Relay::state(SessionIndex index, Instant now) const {
+    const RelaySession& s = *sessions_[index.slot];
+    return {s.stage, s.client.record(now), s.backend.record(now)};
+}
+
+// A slot's session object is made when the slot is first used, and made anew for each session.
+RelaySession& Relay::begin(SessionIndex index, bool v4) {
+    std::unique_ptr<RelaySession>& slot = sessions_[index.slot];
+    slot = std::make_unique<RelaySession>(v4 ? options_.client : client_v6_,
+                                          v4 ? options_.backend : backend_v6_, chunks_);
+    slot->index = index;
+    ++open_;
+    return *slot;
+}
+
+// ---- Segments
+// ----------------------------------------------------------------------------------------------
+
+void Relay::on_frame(const Step& step, const Frame& frame, Instant now) {
+    const Bytes bytes(frame.data, frame.length);
+    const auto ethernet = parse_ethernet(bytes);
+    const Bytes body = ethernet ? bytes.subspan(ethernet->size) : Bytes{};
+    const auto ip =
+        ethernet && ethernet->type == kEtherTypeIpv4 ? parse_ipv4(body) : parse_ipv6(body);
+    if (step.too_big_mtu != 0) return on_too_big(step, now);
+    if (!ip) return void(++counters_.unreadable);
+    const Bytes payload = body.subspan(ip->header_size, ip->payload_size);
+    const auto tcp = parse_tcp(payload);
+    if (!tcp) return void(++counters_.unreadable);
+    const auto options = parse_tcp_options(payload.subspan(20, tcp->header_size - 20u));
+    if (!options) return void(++counters_.unreadable);
+    const TcpInput input{*tcp, *options, payload.subspan(tcp->header_size, tcp->payload_size),
+                         (ip->traffic_class & 3) == 3};
+    RelaySession* s = step.created ? &begin(step.session, ip->v4) : find(step.session);
+    if (!s) return;
+    note_sender(step, *ethernet, now);
+    Link link(*this, *s, step.direction, now);
+    if (step.created) ++counters_.opened;
+    if (step.created)
+        s->client.accept(input, opening(*s, Direction::from_client, now), now, link);
+    else
+        s->end(step.direction).on_segment(input, now, link);
+    s->heard = true;
+    s->answered |= static_cast<uint8_t>(s->to_wake & side_bit(step.direction));
+    touch(step.session);
+}
+
+void Relay::on_too_big(const Step& step, Instant now) {
+    RelaySession* s = find(step.session);
+    if (!s) return;
+    const bool v4 = forwarder_.sessions().get(step.session)->client.address.is_v4();
+    const uint32_t headers = v4 ? 40 : 60;
+    if (step.too_big_mtu <= headers) return void(++counters_.unreadable);
+    const auto mss = static_cast<uint16_t>(std::min<uint32_t>(step.too_big_mtu - headers, 65'535));
+    s->end(step.direction).on_packet_too_big(mss, step.too_big_seq, now);
+    touch(step.session);
+}
+
+void Relay::note_sender(const Step& step, const EthernetHeader& ethernet, Instant now) {
+    Session& session = *forwarder_.sessions().get(step.session);
+    session.last_activity = now;
+    if (step.direction != Direction::from_client) return;
+    session.client_mac = ethernet.source;
+    session.client_vlan = ethernet.vlan;
+}
+
+// RFC 6528: of the time and the tuple, under a secret that all nodes share. The backend's follows
+// from the client's: a node that begins the backend's side again says the same.
+TcpOpening Relay::opening(const RelaySession& s, Direction side, Instant now) const {
+    const Session& session = *forwarder_.sessions().get(s.index);
+    const bool client = side == Direction::from_client;
+    const TupleHash hash(load_le<uint64_t>(options_.secret.data()));
+    const uint32_t h = hash(words_of(client ? client_key(session) : backend_key(session)));
+    const auto clock = static_cast<uint32_t>((now + options_.wall_offset).ns / 4'000);
+    const SeqNum iss = client ? SeqNum{h + clock} : s.client.state().iss + h;
+    return {iss, h * 2'654'435'761u - timestamp_ms(now) + timestamp_ms(now + options_.wall_offset)};
+}
+
+void Relay::touch(SessionIndex index) {
+    RelaySession& s = *sessions_[index.slot];
+    if (s.touched) return;
+    s.touched = true;
+    touched_.push_back(index);
+}
+
+void Relay::send(RelaySession& s, Direction towards, const TcpSegment& segment,
+                 const TcpOptions& options, std::span<const Bytes> payload, Instant now) {
+    const Session* session = forwarder_.sessions().get(s.index);
+    if (!session) return;
+    const Reveals reveals = what_is_revealed(s, towards, segment);
+    if (reveals == Reveals::session || reveals == Reveals::backend) {
+        // It will be sent again; the first of them is still waiting.
+        if (s.gated) {
+            ++counters_.withheld;
+            return;
+        }
+        s.gated = true;
+    }
+    std::array<std::byte, kMaxSegmentFrame> frame;
+    const size_t size =
+        build_segment_frame(forwarder_, *session, towards, segment, options, payload, frame);
+    if (size == 0) {
+        ++counters_.unsendable;
+        return;
+    }
+    events_.on_relay_frame(s.index, towards, Bytes(frame).first(size), reveals, now);
+}
+
+Reveals Relay::what_is_revealed(const RelaySession& s, Direction towards,
+                                const TcpSegment& segment) const {
+    if (segment.has(tcp_flag::rst)) return Reveals::end;
+    if (towards == Direction::from_client)
+        return segment.has(tcp_flag::syn) && !s.announced ? Reveals::session : Reveals::nothing;
+    return s.stage == RelayStage::committing ? Reveals::backend : Reveals::nothing;
+}
+
+void Relay::on_committed(SessionIndex index, Reveals what) {
+    RelaySession* s = find(index);
+    if (!s) return;
+    s->gated = false;
+    if (what == Reveals::session) s->announced = true;
+    if (what != Reveals::backend || s->stage != RelayStage::committing) return;
+    s->stage = RelayStage::open;
+    s->backend.allow_all_sends();
+    touch(index);
+}
+
+// ---- What endpoints say
+// ------------------------------------------------------------------------------------
+
+void Relay::on_event(RelaySession& s, Direction side, TcpEvent event, Instant now) {
+    const Direction other = opposite(side);
+    switch (event) {
+        case TcpEvent::established:
+            return on_established(s, side, now);
+        case TcpEvent::acked_unsent:
+            return;  // as the event that follows
+        case TcpEvent::fin_acked:
+            s.changed = true;
+            return acknowledge(s, side);
+        case TcpEvent::acked:
+            return acknowledge(s, side);
+        case TcpEvent::peer_fin:
+            s.end(other).shutdown();
+            s.changed = true;
+            return;
+        case TcpEvent::time_wait:
+        case TcpEvent::closed:
+            return;  // settle() looks at both
+        case TcpEvent::refused:
+            ++counters_.refused;
+            s.failed = true;
+            return;
+        case TcpEvent::reset:
+        case TcpEvent::timed_out:
+            ++counters_.aborted;
+            s.failed = true;
+            return;
+    }
+}
+
+void Relay::on_established(RelaySession& s, Direction side, Instant now) {
+    if (side == Direction::from_client) {
+        forwarder_.set_state(s.index, SessionState::established, now);
+        if (s.stage != RelayStage::opening) return;
+        s.stage = RelayStage::connecting;
+        // End-to-end from here on: nothing of the client's is acknowledged yet but its SYN.
+        s.client.allow_ack(s.client.state().irs + 1);
+        // Now, because the same segment may bring the first bytes.
+        Link link(*this, s, Direction::from_backend, now);
+        s.backend.connect(opening(s, Direction::from_backend, now), now, link);
+        return;
+    }
+    ++counters_.connected;
+    s.stage = RelayStage::committing;
+    s.backend.allow_ack(s.backend.state().irs + 1);
+    s.backend.allow_send(s.backend.state().iss + 1);
+}
+
+// The window promised room for all of it. If it was not kept (payload memory ran out), the stream
+// must not go on with a hole in it.
+void Relay::pass_on(RelaySession& s, Direction from, Bytes bytes) {
+    if (s.failed || s.end(opposite(from)).write(bytes) == bytes.size()) return;
+    ++counters_.out_of_memory;
+    s.failed = true;
+}
+
+// What `side` has acknowledged of what we passed on, the other side may be told.
+void Relay::acknowledge(RelaySession& s, Direction side) {
+    const Tcb& to = s.end(side).state();
+    TcpEndpoint& source = s.end(opposite(side));
+    if (s.stage < RelayStage::committing) return;
+    const SeqNum passed = passed_from(source.state(), to, to.snd_una);
+    // After an adoption: what another node had passed on we need not receive any more.
+    source.advance_receive(passed);
+    source.allow_ack(passed);
+}
+
+// ---- After a burst, a timer or a release
+// ------------------------------------------------------------------------------------
+
+void Relay::settle(RelaySession& s, Instant now) {
+    if (s.failed) return abort_both(s, now);
+    Link client(*this, s, Direction::from_client, now);
+    Link backend(*this, s, Direction::from_backend, now);
+    s.client.set_receive_room(room_for(s.backend));
+    s.backend.set_receive_room(room_for(s.client));
+    s.client.flush(now, client);
+    s.backend.flush(now, backend);
+    if (s.to_probe) probe(s, now);
+    if (s.changed) events_.on_relay_changed(s.index, now);
+    s.changed = false;
+    note_progress(s);
+    if (s.answered != 0) wake_senders(s, now);
+    finish_if_done(s, now);
+    arm(s);
+}
+
+void Relay::finish_if_done(RelaySession& s, Instant now) {
+    if (!is_done(s.client) || !is_done(s.backend) || s.stage == RelayStage::closing) return;
+    s.stage = RelayStage::closing;
+    ++counters_.finished;
+    forwarder_.set_state(s.index, SessionState::time_wait, now);
+    events_.on_relay_changed(s.index, now);
+}
+
+// A promise is kept in chunks, and all sessions share them: the fewer are left, the less is
+// promised to each.
+uint32_t Relay::room_for(const TcpEndpoint& to) const {
+    const uint64_t left = uint64_t{chunks_.available()} * Chunk::kCapacity / 8;
+    return static_cast<uint32_t>(std::min<uint64_t>(to.write_room(), left));
+}
+
+// As the forwarder knows progress: where both ends' streams are.
+void Relay::note_progress(RelaySession& s) {
+    Session& session = *forwarder_.sessions().get(s.index);
+    const auto update = [](TcpSide& side, const Tcb& t, SeqNum sent) {
+        const bool moved = side.end != t.rcv_nxt || side.ack != sent;
+        side.end = t.rcv_nxt;
+        side.ack = sent;
+        return moved;
+    };
+    const bool client = update(session.from_client, s.client.state(), s.client.state().snd_una);
+    const bool backend = update(session.from_backend, s.backend.state(), s.backend.state().snd_una);
+    if (client || backend) forwarder_.mark_dirty(s.index);
+}
+
+void Relay::abort_both(RelaySession& s, Instant now) {
+    const SessionIndex index = s.index;
+    for (const Direction side : {Direction::from_client, Direction::from_backend}) {
+        Link link(*this, s, side, now);
+        if (s.end(side).state().state != TcpState::closed) s.end(side).abort(now, link);
+    }
+    forwarder_.drop(index, now);
+}
+
+void Relay::on_closed(SessionIndex index, bool tell, Instant now) {
+    RelaySession* s = find(index);
+    if (!s) return;
+    if (tell && s->stage != RelayStage::closing) {
+        for (const Direction side : {Direction::from_client, Direction::from_backend}) {
+            Link link(*this, *s, side, now);
+            if (!is_done(s->end(side))) s->end(side).abort(now, link);
+        }
+    }
+    wheel_.disarm(index.slot);
+    --open_;
+    s->index = {};
+}
+
+void Relay::arm(RelaySession& s) {
+    const Instant due = earlier(s.client.next_deadline(), s.backend.next_deadline());
+    if (due >= s.armed) return;
+    s.armed = due;
+    wheel_.arm(s.index.slot, due);
+}
+
+void Relay::settle_touched(Instant now) {
+    for (size_t i = 0; i < touched_.size(); ++i) {  // settling may touch again
+        RelaySession* s = find(touched_[i]);
+        if (!s) continue;
+        s->touched = false;
+        settle(*s, now);
+    }
+    touched_.clear();
+}
+
+void Relay::on_burst_end(Instant now) { settle_touched(now); }
+
+Instant Relay::next_deadline() const { return open_ == 0 ? Instant::max() : wheel_.next_tick(); }
+
+void Relay::on_deadline(Instant now) {
+    settle_touched(now);
+    wheel_.expire(now, kExpireAtOnce, [&](uint32_t slot) {
+        RelaySession& s = *sessions_[slot];
+        s.armed = Instant::max();
+        for (const Direction side : {Direction::from_client, Direction::from_backend}) {
+            Link link(*this, s, side, now);
+            if (s.end(side).next_deadline() <= now) s.end(side).on_deadline(now, link);
+        }
+        settle(s, now);
+    });
+}
+
+// ---- Adoption
+// -------------------------------------------------------------------------------------------
+
+void Relay::restore(SessionIndex index, const RelayState& state, Instant now) {
+    const RelaySession* known = find(index);
+    // What the peers told is newer than any fragment.
+    if (known && known->heard) return;
+    if (known) --open_;
+    RelaySession& s = begin(index, forwarder_.sessions().get(index)->client.address.is_v4());
+    const RelayState aligned = align(state);
+    s.announced = true;
+    s.client.restore(aligned.client, options_.takeover, now);
+    s.stage = aligned.stage;
+    if (s.stage != RelayStage::opening) {
+        // It was committed, or nobody but the backend had heard of it.
+        if (s.stage == RelayStage::committing) s.stage = RelayStage::open;
+        s.backend.restore(aligned.backend, options_.takeover, now);
+        s.client.allow_ack(aligned.client.rcv_nxt);
+        s.backend.allow_ack(aligned.backend.rcv_nxt);
+        s.to_probe = true;
+    }
+    ++counters_.adopted;
+    touch(index);
+}
+
+// Asks both peers where they are, by an old octet (RFC 9293 section 3.10.7.4, first check). What
+// one acknowledges is what the other need not send again; the rest it is told to send at once.
+void Relay::probe(RelaySession& s, Instant now) {
+    s.to_probe = false;
+    for (const Direction side : {Direction::from_client, Direction::from_backend}) {
+        const TcpEndpoint& end = s.end(side);
+        if (end.state().state < TcpState::established) continue;
+        TcpOptions options;
+        const TcpSegment old = old_octet(end, now, options);
+        send(s, side, old, options, {}, now);
+    }
+    const Session& session = *forwarder_.sessions().get(s.index);
+    s.to_wake = services_[session.service].nudge ? 3 : 0;
+}
+
+// A receiver has said how far it is: the other side's sender may go on from there.
+void Relay::wake_senders(RelaySession& s, Instant now) {
+    for (const Direction receiver : {Direction::from_client, Direction::from_backend}) {
+        if (!(s.answered & side_bit(receiver))) continue;
+        const Direction sender = opposite(receiver);
+        const Session& session = *forwarder_.sessions().get(s.index);
+        std::array<std::byte, 160> frame;
+        const size_t size =
+            make_too_big(forwarder_, session, sender, s.end(sender).ack_point(), frame);
+        if (size == 0) continue;
+        ++counters_.woken;
+        events_.on_relay_frame(s.index, sender, Bytes(frame).first(size), Reveals::nothing, now);
+    }
+    s.to_wake &= static_cast<uint8_t>(~s.answered);
+    s.answered = 0;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,125 @@
+// Relays: sessions whose TCP terminates here on both sides (`mode = proxy`), bytes passed on.
+//
+// End-to-end acknowledgement: a byte of one side is acknowledged to it only when the other side has
+// acknowledged what became of it. Whoever adopts the session gets all other bytes again from
+// whoever sent them, so no payload is replicated, and a data segment reveals nothing that has to be
+// committed: sequence numbers of one side are those of the other plus a constant
+// (docs/invariants.md, "End-to-end acknowledgement").
+//
+// Sessions, their tuples, backends, neighbours and idle timers are the forwarder's; the endpoints
+// are dataplane/tcp's; when a frame may leave is the caller's decision. Single-threaded; memory for
+// a session slot is taken when it is first used and kept. Knows no clock.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "base/counters.h"
+#include "base/timer_wheel.h"
+#include "dataplane/forward/forward.h"
+#include "dataplane/relay/relay_session.h"
+#include "dataplane/wire/ethernet.h"
+
+namespace holdfast {
+
+// What a frame tells its receiver that another node could not yet know.
+enum class Reveals : uint8_t {
+    nothing,
+    session,  // that there is one: header and alias must be held first
+    backend,  // how far the backend's side was agreed: the header must be held first
+    end,      // a reset: our epoch must be confirmed first
+};
+
+class RelayEvents {
+public:
+    virtual ~RelayEvents() = default;
+    virtual void on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,
+                                Instant now) = 0;
+    // Its state moved: publish the header again.
+    virtual void on_relay_changed(SessionIndex index, Instant now) = 0;
+};
+
+struct RelayOptions {
+    TcpConfig client, backend;  // as for IPv4; segments of IPv6 are 20 octets smaller
+    TcpTakeover takeover;
+    uint32_t chunks = 16'384;            // payload memory of the worker, of 2 KiB each
+    std::array<std::byte, 16> secret{};  // of the cluster: for initial sequence numbers
+    Duration wall_offset{};  // makes an Instant a time that all nodes share, more or less
+};
+
+struct RelayCounters {
+    uint64_t opened = 0, connected = 0, refused = 0, aborted = 0, finished = 0, unsendable = 0,
+             adopted = 0, out_of_memory = 0, unreadable = 0, withheld = 0, woken = 0;
+};
+extern const std::span<const CounterInfo<RelayCounters>> kRelayCounters;
+
+class Relay {
+public:
+    Relay(const RelayOptions& options, std::span<const Service> services, Forwarder& forwarder,
+          RelayEvents& events, Instant now);
+    ~Relay();
+    Relay(const Relay&) = delete;
+    Relay& operator=(const Relay&) = delete;
+
+    // A frame of which the forwarder said `relay`.
+    void on_frame(const Step& step, const Frame& frame, Instant now);
+    // What was revealed by a frame that waited is held now, and the frame has left.
+    void on_committed(SessionIndex index, Reveals what);
+    // The session is about to leave the table. `tell`: its ends get a reset if they are still open.
+    void on_closed(SessionIndex index, bool tell, Instant now);
+    void on_burst_end(Instant now);
+    Instant next_deadline() const;
+    void on_deadline(Instant now);
+
+    // Capture and takeover (dataplane/takeover translates to fragments).
+    bool has(SessionIndex index) const;
+    RelayState state(SessionIndex index, Instant now) const;
+    // Carries on what another node carried, as far as `state` knows it; may be called again with
+    // newer state, which counts until a peer has spoken. Both peers are asked where they are.
+    void restore(SessionIndex index, const RelayState& state, Instant now);
+
+    const RelayCounters& counters() const { return counters_; }
+    const ChunkPool& memory() const { return chunks_; }
+    uint32_t sessions() const { return open_; }
+
+private:
+    class Link;  // what an endpoint's output goes through
+    RelaySession& begin(SessionIndex index, bool v4);
+    RelaySession* find(SessionIndex index);
+    TcpOpening opening(const RelaySession& s, Direction side, Instant now) const;
+    void on_too_big(const Step& step, Instant now);
+    void note_sender(const Step& step, const EthernetHeader& ethernet, Instant now);
+    void touch(SessionIndex index);
+    void send(RelaySession& s, Direction towards, const TcpSegment& segment,
+              const TcpOptions& options, std::span<const Bytes> payload, Instant now);
+    Reveals what_is_revealed(const RelaySession& s, Direction towards,
+                             const TcpSegment& segment) const;
+    void on_event(RelaySession& s, Direction side, TcpEvent event, Instant now);
+    void on_established(RelaySession& s, Direction side, Instant now);
+    void pass_on(RelaySession& s, Direction from, Bytes bytes);
+    void acknowledge(RelaySession& s, Direction side);
+    void settle(RelaySession& s, Instant now);
+    void settle_touched(Instant now);
+    void finish_if_done(RelaySession& s, Instant now);
+    uint32_t room_for(const TcpEndpoint& to) const;
+    void note_progress(RelaySession& s);
+    void abort_both(RelaySession& s, Instant now);
+    void arm(RelaySession& s);
+    void probe(RelaySession& s, Instant now);
+    void wake_senders(RelaySession& s, Instant now);
+
+    RelayOptions options_;
+    TcpConfig client_v6_, backend_v6_;
+    std::span<const Service> services_;
+    Forwarder& forwarder_;
+    RelayEvents& events_;
+    ChunkPool chunks_;
+    std::vector<std::unique_ptr<RelaySession>> sessions_;  // by slot
+    std::vector<SessionIndex> touched_;                    // in this burst
+    TimerWheel wheel_;
+    uint32_t open_ = 0;
+    RelayCounters counters_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,60 @@
+// One relayed session: two TCP endpoints back to back, and how the sequence numbers of one side
+// follow from the other's.
+#pragma once
+
+#include "dataplane/flow/session.h"
+#include "dataplane/tcp/endpoint.h"
+
+namespace holdfast {
+
+// A side as a bit.
+constexpr uint8_t side_bit(Direction side) { return side == Direction::from_client ? 1 : 2; }
+
+enum class RelayStage : uint8_t {
+    opening,     // the client's handshake
+    connecting,  // ours with the backend
+    committing,  // the backend answered; what was agreed with it is not held elsewhere yet
+    open,
+    closing,  // both directions are done; only retransmissions are answered
+};
+inline constexpr uint8_t kRelayStages = 5;
+
+// What another node needs to carry the session on: TcpEndpoint::record() of both. May be old: both
+// endpoints then learn from their peers how far they really are.
+struct RelayState {
+    RelayStage stage = RelayStage::opening;
+    Tcb client, backend;
+};
+
+struct RelaySession {
+    RelaySession(const TcpConfig& client_config, const TcpConfig& backend_config, ChunkPool& chunks)
+        : client(client_config, chunks), backend(backend_config, chunks) {}
+
+    TcpEndpoint& end(Direction side) { return side == Direction::from_client ? client : backend; }
+
+    SessionIndex index;
+    RelayStage stage = RelayStage::opening;
+    bool touched = false;    // settled at the end of the burst
+    bool announced = false;  // header and alias are held: the SYN-ACK may leave
+    bool gated = false;      // a frame that reveals the stage is waiting
+    bool failed = false;     // one end is gone: so goes the other
+    bool changed = false;    // a FIN came or was acknowledged: the header says so
+    bool heard = false;      // by a peer, since it began here or was restored
+    bool to_probe = false;   // restored: both peers are to be asked where they are
+    uint8_t to_wake = 0;     // by whose answer a sender is woken: one bit a side
+    uint8_t answered = 0;    // and who has answered
+    Instant armed = Instant::max();
+    TcpEndpoint client, backend;
+};
+
+// The octet of the stream that `side` sends which stands at `seq`, in the other side's numbers: as
+// we send it on.
+inline SeqNum passed_on(const Tcb& from, const Tcb& to, SeqNum seq) {
+    return to.iss + 1 + (seq - (from.irs + 1));
+}
+// And back: what `side` must have sent for us to have sent up to `seq`.
+inline SeqNum passed_from(const Tcb& from, const Tcb& to, SeqNum seq) {
+    return from.irs + 1 + (seq - (to.iss + 1));
+}
+
+}  // namespace holdfast
