@@ -9,6 +9,7 @@
 #include <map>
 
 #include "base/check.h"
+#include "base/random.h"
 
 namespace holdfast::tls_testing {
 namespace {
@@ -227,6 +228,28 @@ Shaken shake(std::shared_ptr<const TlsContext> context, Client& client,
     if (shaken.status == TlsHandshakeStatus::done) shaken.detached = handshake.detach();
     shaken.leftover.insert(shaken.leftover.end(), to_server.begin(), to_server.end());
     return shaken;
+}
+
+TlsRecordState made_up_state(uint16_t suite, uint64_t seed) {
+    Random random(seed);
+    TlsRecordState state;
+    state.suite = suite;
+    const TlsSuite& s = *find_tls_suite(suite);
+    const size_t secret = s.is_tls13() ? s.hash_size : s.key_size;
+    for (TlsSecret* to : {&state.tx, &state.rx}) {
+        for (size_t i = 0; i < secret; ++i) (*to)[i] = std::byte(random.next());
+        for (size_t i = 0; !s.is_tls13() && i < s.iv_size(); ++i)
+            (*to)[kTls12IvAt + i] = std::byte(random.next());
+    }
+    if (s.explicit_size() > 0) state.explicit_nonce = random.next();
+    return state;
+}
+
+TlsRecordState mirrored(TlsRecordState state) {
+    std::swap(state.tx, state.rx);
+    std::swap(state.progress.tx_sequence, state.progress.rx_sequence);
+    std::swap(state.progress.tx_generation, state.progress.rx_generation);
+    return state;
 }
 
 Server::Server(const TlsRecordState& state, size_t contexts)

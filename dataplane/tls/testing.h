@@ -89,6 +89,11 @@ struct Shaken {
 Shaken shake(std::shared_ptr<const TlsContext> context, Client& client,
              const std::vector<TlsSession>& offers = {});
 
+// A connection with secrets from a seed, no handshake needed.
+TlsRecordState made_up_state(uint16_t suite, uint64_t seed = 1);
+// Who reads what a state writes.
+TlsRecordState mirrored(TlsRecordState state);
+
 // Our side after the handshake.
 class Server {
 public:
