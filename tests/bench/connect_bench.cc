@@ -261,7 +261,7 @@ int run(int argc, char** argv) {
         return 2;
     }
     const sigset_t signals = role == "holder" ? block_signals() : sigset_t{};
-    Dpdk dpdk(static_cast<unsigned>(std::atoi(argv[2])), 16'384);
+    Dpdk dpdk({static_cast<unsigned>(std::atoi(argv[2]))}, 16'384);
     const auto front = dpdk.open("front", argv[argc - 2]);
     const auto ring = dpdk.open("ring", argv[argc - 1]);
     if (role == "holder")

@@ -8,6 +8,8 @@
 #include <expected>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "dataplane/port/eal.h"
 #include "dataplane/port/port.h"
@@ -32,13 +34,13 @@ inline sigset_t block_signals() {
     return signals;
 }
 
-// One worker on `cpu`; the environment ends last.
+// The environment ends last.
 class Dpdk {
 public:
-    Dpdk(unsigned cpu, uint32_t frames, uint32_t memory_mb = 256) {
+    // One worker, on a CPU if that is said.
+    Dpdk(std::vector<unsigned> cpu, uint32_t frames) {
         EalOptions options;
-        options.worker_cpus = {cpu};
-        options.memory_mb = memory_mb;
+        options.worker_cpus = std::move(cpu);
         eal_ = take(Eal::start(options));
         pool_ = take(FramePool::create(frames));
     }

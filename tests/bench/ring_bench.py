@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Reliable multicast between network namespaces: our ring (sealed) beside NORM and OpenPGM.
+"""Reliable multicast between network namespaces: our ring (sealed) beside NORM and OpenPGM; and our ring over a DPDK
+device (net_memif) as it runs on a ring port of its own: there both ends poll on a core each, receivers share theirs, and
+loss is made by our loss transport instead of the kernel.
 
 Messages per second, latency, the last message under heavy loss, and what a healthy receiver sees
 while another is stopped for 3 s. Needs root; makes namespaces of its own, with a bridge in one, and
@@ -52,9 +54,11 @@ def network():
 class Lab:
     def __init__(self, namespaces, peers, scratch):
         self.namespaces, self.peers, self.scratch = namespaces, peers, scratch
+        self.loss = 0
 
     def set_loss(self, percent):
         """In every receiver, of every UDP datagram, whoever sent it."""
+        self.loss = percent
         for name in self.namespaces[1:]:
             subprocess.run(["tc", "-n", name, "qdisc", "del", "dev", "eth0", "clsact"], stderr=subprocess.DEVNULL)
         if percent == 0:
@@ -65,18 +69,26 @@ class Lab:
             sh("tc", "-n", name, "qdisc", "add", "dev", "eth0", "clsact")
             sh("tc", "-n", name, "filter", "add", "dev", "eth0", "ingress", "bpf", "da", "obj", program, "sec", "classifier")
 
+    def words(self, system, node, receivers):
+        if system != "memif":
+            return ["ip", "netns", "exec", self.namespaces[node], self.peers[system]]
+        role = "client" if node == 0 else "server"
+        return ["taskset", "-c", str(min(node, 1)), self.peers[system], "--loss", str(self.loss), "--device",
+                f"net_memif0,role={role},id=0,socket-abstract=no,socket={self.scratch}/{receivers}.sock"]
+
     def run(self, system, receivers=1, stop=None, **options):
         """One run; what the sender printed, and each receiver. stop: (receiver, at, for seconds)."""
         def start(node, role):
-            words = ["ip", "netns", "exec", self.namespaces[node], self.peers[system], "--role", role, "--node", str(node),
-                     "--nodes", str(receivers + 1)]
+            words = self.words(system, node, receivers) + ["--role", role, "--node", str(node), "--nodes", str(receivers + 1)]
             for key, value in options.items():
                 words += ["--" + key, str(value)]
             return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
-        processes = [start(n + 1, "rx") for n in range(receivers)]
+        programs = 1 if system == "memif" else receivers
+        processes = []
         try:
-            time.sleep(0.3)
+            processes = [start(n + 1, "rx") for n in range(programs)]
+            time.sleep(1 if system == "memif" else 0.3)
             sender = start(0, "tx")
             processes.append(sender)
             if stop:
@@ -87,7 +99,7 @@ class Lab:
                 processes[victim].send_signal(signal.SIGCONT)
             sent = sender.communicate(timeout=options["seconds"] + 30)[0]
             out = []
-            for p in processes[:receivers]:
+            for p in processes[:programs]:
                 p.terminate()
                 out.append(p.communicate(timeout=10)[0])
             return json.loads(sent), [json.loads(o) for o in out]
@@ -140,7 +152,7 @@ def throughput(lab, systems, runs, seconds):
             rows.append((system, cells))
         table(f"Thousand messages a second, {loss} % loss, at the slowest receiver", columns, rows)
         rows = [(system, [f"{median([x[2] for x in results.get((loss, r, size, system), [])]):.2f}" for r in (1, 2) for size in sizes])
-                for system in systems]
+                for system in systems if system != "memif"]  # which never rests
         table(f"Processor time for a message in us, sender and receivers together, {loss} % loss", columns, rows)
 
 
@@ -161,8 +173,8 @@ def latencies(lab, systems, runs, title, loss, receivers, **options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", required=True, help="folder with ring_peer_holdfast, ring_peer_norm, ring_peer_pgm")
-    parser.add_argument("--systems", default="holdfast,norm,pgm")
+    parser.add_argument("--build", required=True, help="folder with ring_peer_holdfast, _norm, _pgm, _memif")
+    parser.add_argument("--systems", default="holdfast,norm,pgm,memif")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--parts", default="throughput,latency,tail,frozen")
@@ -183,6 +195,7 @@ def main():
                       size=256, rate=40, seconds=10)
         if "frozen" in parts:
             lab.set_loss(0)
+            systems = [s for s in systems if s != "memif"]  # its receivers are one process
             latencies(lab, systems, a.runs, "A healthy receiver at 20,000 a second while another is stopped for 3 s", 0, 2,
                       size=256, rate=20000, seconds=7, stop=(1, 2, 3))
 

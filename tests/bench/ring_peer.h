@@ -23,6 +23,9 @@ struct PeerOptions {
     size_t size = 256;
     double rate = 0;  // messages a second; 0: as fast as it goes
     double seconds = 3;
+    // Of the one over a DPDK device only; the others lose in the kernel.
+    std::string device{};
+    double loss = 0;  // percent, at each receiver
 
     std::string address(unsigned n) const { return prefix + std::to_string(n + 1); }
 };

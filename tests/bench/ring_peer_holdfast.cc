@@ -6,25 +6,24 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "replication/ring/ring.h"
 #include "replication/transport/kernel_transport.h"
-#include "tests/bench/ring_peer.h"
+#include "tests/bench/ring_peer_ring.h"
 
 namespace holdfast::bench {
 namespace {
 
-class RingPeerProgram : public Peer, RingEvents, DatagramSink {
+class RingPeerProgram : public Peer, DatagramSink {
 public:
     RingPeerProgram(const PeerOptions& o, Deliver deliver)
-        : options_(o),
-          deliver_(std::move(deliver)),
+        : nodes_(o.nodes),
           transport_(open(o)),
-          ring_(ring(o), *transport_, *this) {}
+          end_(o, o.node, *transport_, std::move(deliver)),
+          ring_(end_.ring) {}
 
-    bool ready() override { return ring_.followers().size() + 1 == options_.nodes; }
+    bool ready() override { return ring_.followers().size() + 1 == nodes_; }
 
     bool offer(Bytes message) override {
-        if (ring_.room() < kSlots - kWindow) return false;
+        if (end_.in_flight() >= kWindow) return false;
         ring_.publish(message, now_);
         return true;
     }
@@ -49,20 +48,10 @@ public:
         if (got >= kStream && wait.ns > 0) sleep(Duration::microseconds(50), false);
     }
     std::string statistics() const override {
-        const RingCounters& c = ring_.counters();
-        char text[300];
-        std::snprintf(text, sizeof text,
-                      "{\"datagrams\": %lu, \"repairs\": %lu, \"over_budget\": %lu, \"naks\": %lu, "
-                      "\"lagging\": %lu, \"duplicates\": %lu, \"overflows\": %lu}",
-                      c.datagrams_published + c.datagrams_delivered,
-                      c.repairs_unicast + c.repairs_multicast, c.repairs_over_budget,
-                      c.naks_sent + c.naks_received, c.followers_lagging, c.drop_duplicate,
-                      transport_->counters().socket_overflows);
-        return text;
+        return end_.statistics(transport_->counters().socket_overflows);
     }
 
 private:
-    static constexpr uint32_t kSlots = 32768;
     // What a receiver's socket of 4 MB holds: a full datagram costs it 2.3 kB.
     static constexpr uint32_t kWindow = 1500;
     static constexpr unsigned kStream = 8;  // datagrams found at once
@@ -82,17 +71,6 @@ private:
         }
         return std::move(*transport);
     }
-    static RingOptions ring(const PeerOptions& o) {
-        RingOptions r;
-        r.self = {static_cast<uint8_t>(o.node)};
-        r.incarnation = {static_cast<uint64_t>(clock_now().ns)};
-        for (unsigned n = 0; n < o.nodes; ++n)
-            if (n != o.node) r.peers.add({static_cast<uint8_t>(n)});
-        r.seed = static_cast<uint64_t>(getpid());
-        r.ip_overhead = 28;
-        r.slots = kSlots;
-        return r;
-    }
     void sleep(Duration d, bool wake) {
         pollfd p{.fd = transport_->fd(), .events = POLLIN, .revents = 0};
         timespec t{d.ns / 1'000'000'000, d.ns % 1'000'000'000};
@@ -100,20 +78,11 @@ private:
     }
 
     void on_datagram(Bytes datagram, Instant now) override { ring_.on_datagram(datagram, now); }
-    void on_record(NodeId, Bytes record, Instant) override { deliver_(record); }
-    void on_message(NodeId, Bytes, Instant) override {}
-    void on_heartbeat(NodeId, Bytes, Instant) override {}
-    void on_status(NodeId, Position, Instant, Bytes, Instant) override {}
-    void on_peer_started(NodeId, Incarnation, Instant) override {}
-    void on_follower(NodeId, Position, Instant) override {}
-    void on_lagging(NodeId, Instant) override {}
-    size_t heartbeat_body(MutableBytes) override { return 0; }
-    size_t status_body(NodeId, MutableBytes) override { return 0; }
 
-    PeerOptions options_;
-    Deliver deliver_;
+    unsigned nodes_;
     std::unique_ptr<KernelTransport> transport_;
-    Ring ring_;
+    RingEnd end_;
+    Ring& ring_;
     Instant now_ = clock_now();
 };
 

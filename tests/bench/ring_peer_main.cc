@@ -133,6 +133,10 @@ int run(int argc, char** argv) {
             o.rate = std::atof(value);
         else if (name == "--seconds")
             o.seconds = std::atof(value);
+        else if (name == "--device")
+            o.device = value;
+        else if (name == "--loss")
+            o.loss = std::atof(value);
         else
             return std::fprintf(stderr, "unknown option %s\n", argv[i]), 2;
     }
