@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <string_view>
@@ -177,20 +178,26 @@ void TlsAeadContexts::seal(TlsAead aead, const TlsTrafficKey& key, const Nonce& 
 }
 
 bool TlsAeadContexts::open(TlsAead aead, const TlsTrafficKey& key, const Nonce& nonce, Bytes aad,
-                           std::span<const Bytes> pieces, Bytes tag, MutableBytes to) {
+                           const Ciphertext& text, MutableBytes to) {
     EVP_CIPHER_CTX* c = keyed_slot(false, aead, key).context;
     unsigned char* out = raw(to.data());
-    std::array<std::byte, kTlsTagSize> expected;
-    std::memcpy(expected.data(), tag.data(), expected.size());
+    std::array<std::byte, kTlsTagSize> tag;
+    std::memcpy(tag.data(), text.tag.data(), tag.size());
     int n = 0;
     CHECK(EVP_DecryptInit_ex(c, nullptr, nullptr, nullptr, raw(nonce.bytes.data())) == 1);
-    CHECK(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, kTlsTagSize, expected.data()) == 1);
+    CHECK(EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, kTlsTagSize, tag.data()) == 1);
     CHECK(EVP_DecryptUpdate(c, nullptr, &n, raw(aad.data()), static_cast<int>(aad.size())) == 1);
-    for (const Bytes piece : pieces) {
+    size_t skip = text.skip, rest = text.size;
+    for (Bytes piece : text.pieces) {
+        const size_t skipped = std::min(skip, piece.size());
+        skip -= skipped;
+        piece = piece.subspan(skipped);
+        piece = piece.first(std::min(piece.size(), rest));
         if (piece.empty()) continue;
         CHECK(EVP_DecryptUpdate(c, out, &n, raw(piece.data()), static_cast<int>(piece.size())) ==
               1);
         out += piece.size();
+        rest -= piece.size();
     }
     return EVP_DecryptFinal_ex(c, out, &n) == 1;
 }

@@ -63,9 +63,16 @@ public:
     // `to` takes the pieces' octets, `last` if it is not -1 (TLS 1.3's inner type) and the tag.
     void seal(TlsAead aead, const TlsTrafficKey& key, const Nonce& nonce, Bytes aad,
               std::span<const Bytes> pieces, int last, MutableBytes to);
-    // The ciphertext in pieces and its tag, into `to`; false when the tag is wrong.
+    // `size` octets of ciphertext, which begin `skip` octets into the pieces, and their tag.
+    struct Ciphertext {
+        std::span<const Bytes> pieces;
+        size_t skip = 0;
+        size_t size = 0;
+        Bytes tag;
+    };
+    // Into `to`; false when the tag is wrong.
     bool open(TlsAead aead, const TlsTrafficKey& key, const Nonce& nonce, Bytes aad,
-              std::span<const Bytes> pieces, Bytes tag, MutableBytes to);
+              const Ciphertext& text, MutableBytes to);
     // Overwrites what is left of a key.
     void forget(TlsAead aead, const TlsTrafficKey& key);
 

@@ -53,32 +53,19 @@ struct TlsRecordLayer::Record {
     std::array<std::byte, kTlsHeaderSize> header;
     std::array<std::byte, 8> explicit_nonce;
     std::array<std::byte, kTlsTagSize> tag;
-    std::array<Bytes, kMaxPieces> pieces;
-    size_t count = 0;
-    size_t size = 0;  // of the ciphertext
+    TlsAeadContexts::Ciphertext text;
 
     // False when it is too short to be one.
     bool cut(std::span<const Bytes> from, const TlsSuite& suite) {
         const size_t all = total_size(from);
         const size_t before = kTlsHeaderSize + suite.explicit_size();
-        CHECK(from.size() <= kMaxPieces && all >= kTlsHeaderSize);
+        CHECK(all >= kTlsHeaderSize && all <= kTlsMaxRecord);
         copy_out(from, 0, header);
-        CHECK(all == kTlsHeaderSize + load_be<uint16_t>(header.data() + 3) && all <= kTlsMaxRecord);
+        CHECK(all == kTlsHeaderSize + load_be<uint16_t>(header.data() + 3));
         if (all < before + kTlsTagSize) return false;
         copy_out(from, kTlsHeaderSize, MutableBytes(explicit_nonce).first(suite.explicit_size()));
         copy_out(from, all - kTlsTagSize, tag);
-        size = all - before - kTlsTagSize;
-        size_t skip = before, rest = size;
-        for (Bytes piece : from) {
-            if (skip >= piece.size()) {
-                skip -= piece.size();
-                continue;
-            }
-            piece = piece.subspan(skip).first(std::min(piece.size() - skip, rest));
-            skip = 0;
-            rest -= piece.size();
-            if (!piece.empty()) pieces[count++] = piece;
-        }
+        text = {from, before, all - before - kTlsTagSize, tag};
         return true;
     }
     uint8_t type() const { return static_cast<uint8_t>(header[0]); }
@@ -285,7 +272,7 @@ std::expected<TlsOpened, TlsAlert> TlsRecordLayer::open(std::span<const Bytes> b
     ++secrets_->state.progress.rx_sequence;
     ++worker_->counters_.opened;
 
-    size_t size = record.size;
+    size_t size = record.text.size;
     uint8_t type = record.type();
     if (suite_->is_tls13()) {  // zeros are padding, the type is what is not
         while (size > 0 && to[size - 1] == std::byte{0}) --size;
@@ -300,10 +287,9 @@ std::expected<TlsOpened, TlsAlert> TlsRecordLayer::open(std::span<const Bytes> b
 bool TlsRecordLayer::unseal(const Record& record, uint64_t sequence, MutableBytes to) {
     const TlsTrafficKey& key = rx_key();
     std::array<std::byte, 13> aad;
-    return worker_->contexts_.open(suite_->aead, key,
-                                   nonce(key, sequence, record.explicit_nonce.data()),
-                                   aad_of(record.header, sequence, record.size, aad),
-                                   std::span(record.pieces).first(record.count), record.tag, to);
+    return worker_->contexts_.open(
+        suite_->aead, key, nonce(key, sequence, record.explicit_nonce.data()),
+        aad_of(record.header, sequence, record.text.size, aad), record.text, to);
 }
 
 // The sequence number we last heard of may be older than the record at hand. Only reading is

@@ -125,7 +125,6 @@ public:
     static constexpr uint64_t kDrainAt = 23'600'000;
     static constexpr uint64_t kKeyLimit = 23'726'566;
     static constexpr unsigned kMaxEmptyRecords = 32;  // in a row; OpenSSL's limit
-    static constexpr size_t kMaxPieces = 64;          // in which a record may come
     static constexpr size_t kSecretsSize = 512;       // of secret memory per connection
     // KeyUpdates, warnings and the like a peer may send at once, and then per second: 8, as GnuTLS.
     static constexpr int kNuisanceBurst = 32;
