@@ -7,10 +7,6 @@
 
 namespace holdfast {
 namespace {
-// While we relearn: how far beyond what we know to have sent an acknowledgement may be. A record
-// lags by a publishing interval, in which a fast path carries far more than a window; no window is
-// larger than this (RFC 7323 section 2.2).
-constexpr int32_t kRelearnBound = 1 << 30;
 // RFC 8985 section 6.2.4.
 constexpr uint8_t kReorderPersist = 16, kReorderMaxMult = 16;
 }  // namespace
@@ -49,9 +45,10 @@ bool TcpEndpoint::check_ack(const TcpInput& in, Instant now, TcpOutput& out) {
 // An acknowledgement beyond SND.MAX: another node sent that, after it wrote our record.
 bool TcpEndpoint::believe_ack(const TcpInput& in, TcpOutput& out) {
     const SeqNum ack = in.segment.ack;
-    if (!tcb_.has(Tcb::relearn) || ack - tcb_.snd_max > kRelearnBound) return false;
+    if (!tcb_.has(Tcb::relearn) || ack - tcb_.snd_max > int32_t{kRelearnBound}) return false;
     if (tcb_.has(Tcb::fin_queued) && ack > tcb_.fin_seq + 1) return false;
     ++pool_.counters.acked_elsewhere;
+    if (tcb_.has(Tcb::fin_queued) && ack > tcb_.fin_seq) note_fin_sent();
     tcb_.snd_max = ack;
     out.on_tcp_event(TcpEvent::acked_unsent);
     return true;

@@ -84,6 +84,7 @@ void TcpEndpoint::allow_send(SeqNum upto) {
 
 void TcpEndpoint::set_receive_room(uint32_t bytes) {
     tcb_.set(Tcb::managed_room);
+    if (tcb_.has(Tcb::fin_received)) return;  // nothing will come
     tcb_.rcv_edge = later(tcb_.rcv_edge, tcb_.rcv_nxt + bytes);
 }
 
@@ -97,6 +98,13 @@ void TcpEndpoint::advance_receive(SeqNum upto) {
         tcb_.rcv_edge = later(tcb_.rcv_edge, upto + config_.receive_buffer);
     if (tcb_.has(Tcb::relearn)) tcb_.rcv_offered = later(tcb_.rcv_offered, tcb_.rcv_edge);
     tcb_.set(Tcb::ack_now);
+}
+
+void TcpEndpoint::advance_receive_past_fin(SeqNum upto, Instant now) {
+    advance_receive(upto);
+    if (tcb_.has(Tcb::fin_received) || tcb_.rcv_nxt != upto) return;
+    reassembly_.clear();
+    become_fin_received(now);
 }
 
 void TcpEndpoint::probe(Instant now, TcpOutput& out) {
@@ -158,13 +166,14 @@ void TcpEndpoint::forget_unacknowledged() {
 // Timers are made from the state, never believed: what is in flight is not here, and nothing may
 // fire for bytes that are not.
 void TcpEndpoint::restore(const Tcb& record, const TcpTakeover& how, Instant now) {
-    tcb_ = rebase(record, Instant{0}, now);
+    tcb_ = rebase(record, Instant{0}, now - how.age);
     ++pool_.counters.restored;
     log_.clear();
     reassembly_.clear();
     duplicate_.reset();
     tcb_.ts_offset += how.ts_slack_ms;
-    tcb_.backoff = tcb_.dup_acks = tcb_.unacked_segments = tcb_.keepalives = 0;
+    tcb_.backoff = tcb_.dup_acks = tcb_.unacked_segments = tcb_.keepalives = tcb_.relearn_probes =
+        0;
     tcb_.clear(Tcb::ack_now | Tcb::recovery | Tcb::after_timeout | Tcb::force_retransmit |
                Tcb::rack_valid | Tcb::reordering_seen | Tcb::tlp_outstanding | Tcb::ts_marked |
                Tcb::undo_valid | Tcb::cwnd_limited);
@@ -172,6 +181,7 @@ void TcpEndpoint::restore(const Tcb& record, const TcpTakeover& how, Instant now
     tcb_.timer = SendTimer::none;
     tcb_.heard_at = tcb_.progress_at = now;
     tcb_.cubic_epoch = {};
+    if (ack_point() < tcb_.rcv_nxt) forget_unacknowledged();
     const bool opening = tcb_.state == TcpState::syn_sent || tcb_.state == TcpState::syn_received;
     if (opening) {  // the SYN again, soon
         send_.reset(tcb_.iss + 1);

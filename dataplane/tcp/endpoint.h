@@ -29,8 +29,9 @@ struct TcpOpening {
 struct CookieOptions;  // syn_cookie.h
 
 struct TcpTakeover {
-    uint32_t ts_slack_ms = 1000;  // TSval jumps by that much: more than the record's age
-    bool relearn = true;          // the record may be old
+    Duration age{};               // of the record, as far as the nodes' clocks agree
+    uint32_t ts_slack_ms = 1000;  // TSval jumps by that much: more than they may disagree
+    bool relearn = true;          // the other node went on after it wrote the record
 };
 
 class TcpEndpoint {
@@ -70,6 +71,8 @@ public:
     void set_receive_room(uint32_t bytes);
     // Bytes below `upto` were delivered by another node (after restore).
     void advance_receive(SeqNum upto);
+    // The same, and the last of it is the peer's FIN.
+    void advance_receive_past_fin(SeqNum upto, Instant now);
     // Asks the peer where it stands: an old octet, which any TCP answers with an ACK.
     void probe(Instant now, TcpOutput& out);
 
@@ -115,6 +118,7 @@ private:
     void deliver_in_order(Bytes bytes, TcpOutput& out);
     void deliver_ready(TcpOutput& out);
     void check_fin(Instant now, TcpOutput& out);
+    void become_fin_received(Instant now);
     void owe_ack(Instant now, bool at_once);
     void challenge(Instant now);
     SeqNum take_limit() const;
@@ -174,6 +178,8 @@ private:
     bool tail_probe_fits() const;
     void on_send_timer(Instant now, TcpOutput& out);
     Instant keepalive_at() const;
+    Duration relearn_interval() const;
+    bool relearn_unanswered() const;
     void on_keepalive(Instant now, TcpOutput& out);
     void on_linger(TcpOutput& out);
     bool given_up(Instant since, Instant now) const;

@@ -47,7 +47,10 @@ bool TcpEndpoint::check_sequence(const TcpInput& in, Instant now) {
     // The left edge is what we acknowledged, not RCV.NXT: what lies between will be sent again as
     // long as an acknowledgement is withheld, and brings news of its own. The right edge is
     // inclusive, as a sender that filled the window speaks from there.
-    const SeqNum left = tcb_.last_ack_sent, right = tcb_.rcv_offered;
+    // While we relearn, the peer may have gone far ahead with another node, and what it
+    // acknowledges there is the news we wait for; its bytes are still taken from the window only.
+    const SeqNum left = tcb_.last_ack_sent;
+    const SeqNum right = tcb_.has(Tcb::relearn) ? tcb_.rcv_nxt + kRelearnBound : tcb_.rcv_offered;
     const bool within = s.seq <= right && (s.length() > 0 ? s.end() > left : s.seq >= left);
     if (!within) {
         ++pool_.counters.out_of_window;
@@ -186,8 +189,13 @@ void TcpEndpoint::check_fin(Instant now, TcpOutput& out) {
         return;
     reassembly_.clear();
     tcb_.rcv_nxt = tcb_.rcv_nxt + 1;
-    tcb_.set(Tcb::fin_received);
+    become_fin_received(now);
     owe_ack(now, true);
+    out.on_tcp_event(TcpEvent::peer_fin);
+}
+
+void TcpEndpoint::become_fin_received(Instant now) {
+    tcb_.set(Tcb::fin_received);
     if (tcb_.state == TcpState::established) {
         become(tcb_, TcpState::close_wait);
     } else if (tcb_.state == TcpState::fin_wait_1) {
@@ -196,7 +204,6 @@ void TcpEndpoint::check_fin(Instant now, TcpOutput& out) {
         become(tcb_, TcpState::time_wait);
         enter_time_wait(now);
     }
-    out.on_tcp_event(TcpEvent::peer_fin);
 }
 
 // RFC 9293 section 3.8.6.3: at once, or with the second segment, or when the timer says. Where the

@@ -150,10 +150,15 @@ struct Tcb {
     Instant heard_at;                    // last segment of the peer's
     Instant progress_at;                 // snd_una moved, or began to have something to wait for
     uint32_t challenge_second = 0;
-    uint8_t challenges = 0, keepalives = 0, unacked_segments = 0, pad = 0;
+    uint8_t challenges = 0, keepalives = 0, unacked_segments = 0, relearn_probes = 0;
 };
 static_assert(std::is_trivially_copyable_v<Tcb>);
 static_assert(sizeof(Tcb) <= 256);
+
+// While we relearn: how far beyond what we know the peer may speak from, and acknowledge. A record
+// lags by a publishing interval, in which a fast path carries far more than a window; no window is
+// larger than this (RFC 7323 section 2.2).
+inline constexpr uint32_t kRelearnBound = 1u << 30;
 
 inline void become(Tcb& tcb, TcpState to) {
     CHECK(may_become(tcb.state, to));

@@ -89,19 +89,23 @@ void TcpSide::check() {
     EXPECT_LE(t.last_ack_sent, t.rcv_nxt) << name;
 }
 
-std::string TcpSide::describe() const {
-    const Tcb& t = end->state();
+std::string describe(const TcpEndpoint& end) {
+    const Tcb& t = end.state();
     const auto from_iss = [&](SeqNum s) { return std::to_string(s - t.iss); };
     const auto from_irs = [&](SeqNum s) { return std::to_string(s - t.irs); };
-    return std::string(name) + " " + to_string(t.state) + " una " + from_iss(t.snd_una) + " nxt " +
+    return std::string(to_string(t.state)) + " una " + from_iss(t.snd_una) + " nxt " +
            from_iss(t.snd_nxt) + " max " + from_iss(t.snd_max) + " end " +
-           from_iss(end->write_position()) + " wnd " + std::to_string(t.snd_wnd) + " cwnd " +
+           from_iss(end.write_position()) + " wnd " + std::to_string(t.snd_wnd) + " cwnd " +
            std::to_string(t.cwnd) + " rto " + std::to_string(t.rto_us) + " backoff " +
            std::to_string(t.backoff) + " timer " + std::to_string(static_cast<int>(t.timer)) +
            " rcv " + from_irs(t.rcv_nxt) + " acked " + from_irs(t.last_ack_sent) + " edge " +
            from_irs(t.rcv_edge) + " offered " + from_irs(t.rcv_offered) + " scale " +
            std::to_string(t.rcv_wscale) + " flags " + std::to_string(t.flags) + " mss " +
-           std::to_string(t.mss) + " waiting " + std::to_string(waiting);
+           std::to_string(t.mss);
+}
+std::string TcpSide::describe() const {
+    return std::string(name) + " " + testing::describe(*end) + " waiting " +
+           std::to_string(waiting);
 }
 
 TcpWorld::TcpWorld(const TcpConfig& config, WireFaults wire_faults, uint64_t seed, bool v4)

@@ -22,6 +22,8 @@ struct WireFaults {
     double loss = 0, duplicate = 0, mark = 0;
 };
 
+std::string describe(const TcpEndpoint& end);
+
 // One side: an endpoint, what it has to say, and what it heard.
 class TcpSide final : public TcpOutput {
 public:

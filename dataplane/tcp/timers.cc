@@ -7,6 +7,7 @@ namespace holdfast {
 namespace {
 // RFC 8985 section 7.2: what a receiver may hold back an ACK for; Linux's largest.
 constexpr Duration kMaxAckDelay = Duration::milliseconds(200);
+constexpr uint8_t kEnoughRelearnProbes = 2, kRelearnProbes = 10;
 constexpr Duration kMinTailProbe = Duration::milliseconds(2);  // two ticks
 }  // namespace
 
@@ -73,10 +74,25 @@ bool TcpEndpoint::given_up(Instant since, Instant now) const {
     return config_.user_timeout > Duration{} && now - since >= config_.user_timeout;
 }
 
-// Counted from when the peer was last heard; nothing moves while it talks.
+bool TcpEndpoint::relearn_unanswered() const {
+    if (!tcb_.has(Tcb::relearn)) return false;
+    const bool answered = tcb_.linger_at != Instant::max();
+    return tcb_.relearn_probes < (answered ? kEnoughRelearnProbes : kRelearnProbes);
+}
+
+Duration TcpEndpoint::relearn_interval() const {
+    if (tcb_.relearn_probes == 0) return {};
+    const int64_t us = int64_t{tcb_.rto_us} << (tcb_.relearn_probes - 1);
+    return Duration::microseconds(std::min(us, config_.max_rto.as_microseconds()));
+}
+
+// Counted from when the peer was last heard; nothing moves while it talks. After a restore the peer
+// is asked where it stands until it has said so, and once more, as the first that came may be what
+// it said before.
 Instant TcpEndpoint::keepalive_at() const {
     const bool open = tcb_.state == TcpState::established || tcb_.state == TcpState::close_wait ||
                       tcb_.state == TcpState::fin_wait_2;
+    if (relearn_unanswered()) return tcb_.heard_at + relearn_interval();
     if (config_.keepalive_idle == Duration{} || !open || tcb_.timer != SendTimer::none)
         return Instant::max();
     return tcb_.heard_at + config_.keepalive_idle + config_.keepalive_interval * tcb_.keepalives;
@@ -84,6 +100,11 @@ Instant TcpEndpoint::keepalive_at() const {
 
 // RFC 9293 section 3.8.4: an old byte that is not there.
 void TcpEndpoint::on_keepalive(Instant now, TcpOutput& out) {
+    if (relearn_unanswered()) {
+        ++tcb_.relearn_probes;
+        tcb_.heard_at = now;
+        return probe(now, out);
+    }
     if (tcb_.keepalives >= config_.keepalive_probes) {
         ++pool_.counters.timed_out;
         return close(TcpEvent::timed_out, out);

@@ -240,8 +240,10 @@ SeqNum TcpEndpoint::next_edge() const {
         later(ack_point(), tcb_.last_ack_sent) + (uint32_t{65535} << tcb_.rcv_wscale);
     const SeqNum edge = tcb_.rcv_edge < sayable ? tcb_.rcv_edge : sayable;
     const int32_t more = edge - tcb_.rcv_offered;
-    const auto enough =
-        static_cast<int32_t>(std::min<uint32_t>(config_.receive_buffer / 2, config_.mss));
+    // After a restore the peer may have been offered any of it already.
+    const uint32_t step =
+        tcb_.has(Tcb::relearn) ? 1 : std::min<uint32_t>(config_.receive_buffer / 2, config_.mss);
+    const auto enough = static_cast<int32_t>(step);
     return more >= enough ? edge : tcb_.rcv_offered;
 }
 
