@@ -37,9 +37,12 @@ void Follow::on_stamp(uint64_t stamp, Instant now) {
     echo_at_ = now;
 }
 
-// A status is due at once when the stretch that a gate waits for is complete.
+// A status is due at once when the stretch that a gate waits for is complete, and when a repair has
+// joined so much that the sender may be waiting for room.
 void Follow::on_progress(Position before, Instant now) {
-    if (before < asked_up_to_ && tracker_.contiguous() >= asked_up_to_) status_due_ = now;
+    Position have = tracker_.contiguous();
+    if (before < asked_up_to_ && have >= asked_up_to_) status_due_ = now;
+    if (have > told_ && have - told_ >= status_every_) status_due_ = now;
 }
 
 bool Follow::on_data(Position p, bool ask, uint64_t stamp, Instant now) {
@@ -119,6 +122,7 @@ bool Follow::make_nak(NakBody& body, Duration timeout, Random& random, Instant n
 
 StatusBody Follow::make_status(Instant now) {
     since_status_ = 0;
+    told_ = tracker_.contiguous();
     status_sent_ = now;
     status_due_ = now + options_.heartbeat;
     return {.subject = {},

@@ -71,6 +71,7 @@ private:
     uint64_t join_ = 0;
     Position asked_up_to_;  // a gate waits for us to have this
     uint32_t since_status_ = 0;
+    Position told_;      // by the last status
     uint64_t echo_ = 0;  // newest stamp heard
     Instant echo_at_{};
     Instant status_due_ = Instant::max();

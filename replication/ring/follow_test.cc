@@ -68,6 +68,19 @@ TEST_F(FollowTest, SaysWhereItIsEveryEighthOfTheWindowAndEveryHeartbeat) {
     EXPECT_EQ(follow.next_deadline(), us(20'020));
 }
 
+// The sender may have stopped because its window is full: it must not wait for a heartbeat.
+TEST_F(FollowTest, SaysWhereItIsWhenARepairJoinsALongStretch) {
+    join({100});
+    for (uint64_t p = 101; p < 106; ++p) follow.on_data({p}, false, 2, us(20));
+    EXPECT_FALSE(follow.status_due(us(20)));
+    follow.make_status(us(20));
+    for (uint64_t p = 106; p < 109; ++p) follow.on_data({p}, false, 2, us(30));
+    EXPECT_FALSE(follow.status_due(us(30)));
+    follow.on_data({100}, false, 2, us(40));
+    EXPECT_TRUE(follow.status_due(us(40)));
+    EXPECT_EQ(follow.make_status(us(40)).contiguous, Position{108});
+}
+
 TEST_F(FollowTest, EchoesTheNewestStampAndHowLongItHasHeldIt) {
     join({100});
     follow.on_data({100}, false, 500, us(20));
