@@ -9,6 +9,7 @@
 // The holder has a core of its own, all others share one. So its time for a connection is what an
 // appliance would take; the rate is bounded by the sum of all others' work.
 #include <rte_mbuf.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <optional>
@@ -250,6 +251,8 @@ void run_world(Dpdk& dpdk, Port& front, Port& ring, unsigned nodes, double rate,
         "\"no_room\": {}, \"p50_us\": {:.1f}, \"p99_us\": {:.1f}}}\n",
         static_cast<double>(c.closed) / took, c.opened, c.established, c.closed, c.lost, c.no_room,
         h.quantile_us(0.5), h.quantile_us(0.99));
+    std::fflush(stdout);
+    pause();  // the holder polls our memory until it ends
 }
 
 int run(int argc, char** argv) {

@@ -22,18 +22,22 @@ WORLD_CPU, HOLDER_CPU = 0, 1
 KINDS = {"off (one node)": ("none", 1), "commit = none": ("none", 3), "commit = any": ("any", 3), "commit = all": ("all", 3)}
 
 
+def end(process):
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 @contextlib.contextmanager
 def running(words):
     process = subprocess.Popen([str(w) for w in words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 def line(process, wanted=None):
@@ -61,6 +65,7 @@ def one(program, kind, rate, seconds):
                 line(world, "measured")
                 after = counters(holder)
                 result = json.loads(line(world))
+                end(holder)  # before the memory that it polls goes away
     used = {k: after[k] - before[k] for k in after}
     result["holder"] = used
     # What the machine's other work took from the core is not the holder's.

@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 PREFIX = "hf-ringbench-"
@@ -54,7 +55,7 @@ def network():
 class Lab:
     def __init__(self, namespaces, peers, scratch):
         self.namespaces, self.peers, self.scratch = namespaces, peers, scratch
-        self.loss = 0
+        self.loss = self.runs = 0
 
     def set_loss(self, percent):
         """In every receiver, of every UDP datagram, whoever sent it."""
@@ -74,7 +75,7 @@ class Lab:
             return ["ip", "netns", "exec", self.namespaces[node], self.peers[system]]
         role = "client" if node == 0 else "server"
         return ["taskset", "-c", str(min(node, 1)), self.peers[system], "--loss", str(self.loss), "--device",
-                f"net_memif0,role={role},id=0,socket-abstract=no,socket={self.scratch}/{receivers}.sock"]
+                f"net_memif0,role={role},id=0,socket-abstract=no,socket={self.scratch}/{self.runs}.sock"]
 
     def run(self, system, receivers=1, stop=None, **options):
         """One run; what the sender printed, and each receiver. stop: (receiver, at, for seconds)."""
@@ -84,6 +85,7 @@ class Lab:
                 words += ["--" + key, str(value)]
             return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
+        self.runs += 1
         programs = 1 if system == "memif" else receivers
         processes = []
         try:
@@ -97,7 +99,10 @@ class Lab:
                 processes[victim].send_signal(signal.SIGSTOP)
                 time.sleep(duration)
                 processes[victim].send_signal(signal.SIGCONT)
-            sent = sender.communicate(timeout=options["seconds"] + 30)[0]
+            timer = threading.Timer(options["seconds"] + 30, sender.kill)
+            timer.start()
+            sent = sender.stdout.readline()
+            timer.cancel()
             out = []
             for p in processes[:programs]:
                 p.terminate()
@@ -182,6 +187,8 @@ def main():
     systems = a.systems.split(",")
     peers = {s: os.path.join(os.path.abspath(a.build), "ring_peer_" + s) for s in systems}
     parts = a.parts.split(",")
+    if missing := [p for p in peers.values() if not os.access(p, os.X_OK)]:
+        sys.exit(f"not built: {', '.join(missing)}; see --systems")
     with network() as namespaces, tempfile.TemporaryDirectory() as scratch:
         lab = Lab(namespaces, peers, scratch)
         if "throughput" in parts:

@@ -80,6 +80,9 @@ void send_all(const PeerOptions& o) {
     std::printf("{\"sent\": %lu, \"seconds\": %.3f, \"full\": %lu, \"cpu\": %.3f, \"peer\": %s}\n",
                 sent, (last - start).as_seconds(), refused, cpu_seconds(),
                 peer->statistics().c_str());
+    std::fflush(stdout);
+    // A device whose other end goes away while it is polled takes its memory with it.
+    while (!o.device.empty() && !stopped) peer->poll(Duration::milliseconds(1));
 }
 
 void receive_all(const PeerOptions& o) {
