@@ -56,7 +56,9 @@ def one(program, kind, rate, seconds):
     commit, nodes = KINDS[kind]
     with tempfile.TemporaryDirectory() as folder:
         def devices(role):
-            return [f"net_memif{i},role={role},id={i},socket-abstract=no,socket={folder}/{i}.sock" for i in (0, 1)]
+            # 4096 descriptors for the ring, as an ordinary NIC has; the front's window is smaller than its 1024.
+            return [f"net_memif{i},role={role},id={i},rsize={size},socket-abstract=no,socket={folder}/{i}.sock"
+                    for i, size in ((0, 10), (1, 12))]
         with running([program, "holder", HOLDER_CPU, commit, nodes, *devices("server")]) as holder:
             line(holder, "ready")
             with running([program, "world", WORLD_CPU, nodes, rate, seconds, *devices("client")]) as world:
