@@ -31,7 +31,8 @@ void TcpEndpoint::react_to_ack(const TcpInput& in, uint32_t newly_acked, uint32_
         const bool reno = !tcb_.has(Tcb::sack);
         if (tcb_.has(Tcb::recovery) && tcb_.snd_una >= tcb_.recover) {
             leave_recovery();
-        } else if (tcb_.has(Tcb::recovery) && reno && !log_.empty()) {  // a partial one
+        } else if (tcb_.has(Tcb::recovery) && !tcb_.has(Tcb::after_timeout) && reno &&
+                   !log_.empty()) {  // a partial one
             log_.set_lost(*log_.first(), true);
             tcb_.set(Tcb::force_retransmit);
         }
@@ -181,10 +182,12 @@ void TcpEndpoint::on_retransmit_timeout(Instant now, TcpOutput& out) {
     tcb_.set(Tcb::recovery | Tcb::after_timeout | Tcb::force_retransmit);
     tcb_.clear(Tcb::tlp_outstanding);
     tcb_.dup_acks = 0;
-    // RFC 8985 section 6.3: the first, and what left long ago.
+    // RFC 8985 section 6.3: the first, and what left long ago. Without SACK: all.
+    const bool sack = tcb_.has(Tcb::sack);
     const Duration patient = Duration::microseconds(tcb_.rack_rtt_us) + reorder_window();
     for (SentSegment* s = log_.first(); s != nullptr; s = s->next)
-        if (!s->sacked && (s == log_.first() || s->sent + patient <= now)) log_.set_lost(*s, true);
+        if (!s->sacked && (!sack || s == log_.first() || s->sent + patient <= now))
+            log_.set_lost(*s, true);
     if (log_.empty()) rewind();
     tcb_.timer = SendTimer::retransmit;
     tcb_.send_at = now + rto();

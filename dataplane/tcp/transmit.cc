@@ -260,17 +260,18 @@ uint16_t TcpEndpoint::window_field(SeqNum ack) {
     return static_cast<uint16_t>(units);
 }
 
-// Unasked, when the peer may be waiting for it: it has less than half of the buffer left, or less
-// than a segment.
+// Unasked, when the peer may be waiting for it: little is left of what it was offered, and two
+// segments more (or a quarter of all) can be.
 bool TcpEndpoint::window_update_due() const {
+    constexpr uint32_t kLittle = 32 * 1024;
     const SeqNum edge = next_edge();
     if (edge == tcb_.rcv_offered || tcb_.has(Tcb::fin_received)) return false;
     if (tcb_.rcv_nxt == tcb_.irs + 1) return false;  // what the SYN offered is untouched
     const auto left = static_cast<uint32_t>(std::max(tcb_.rcv_offered - tcb_.rcv_nxt, 0));
     const auto more = static_cast<uint32_t>(edge - tcb_.rcv_offered);
-    return left < config_.mss ||
-           (left < config_.receive_buffer / 2 &&
-            more >= std::min<uint32_t>(config_.receive_buffer / 4, 2u * config_.mss));
+    if (left < config_.mss) return true;
+    return left < std::min(config_.receive_buffer / 2, kLittle) &&
+           more >= std::min<uint32_t>(config_.receive_buffer / 4, 2u * config_.mss);
 }
 
 }  // namespace holdfast
