@@ -89,6 +89,8 @@ bool TcpEndpoint::send_lost(Instant now, TcpOutput& out) {
             rewind();
             return sent;
         }
+        // A peer that shut its window behind this gets one at a time, when the timer says.
+        if (!tcb_.has(Tcb::force_retransmit) && s->end > tcb_.snd_una + tcb_.snd_wnd) break;
         if (!tcb_.has(Tcb::force_retransmit) && outstanding() + s->size() > tcb_.cwnd) {
             tcb_.set(Tcb::cwnd_limited);
             break;

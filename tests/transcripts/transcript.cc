@@ -146,6 +146,7 @@ void Run::settle() {
 
 void Run::expect(const Line& line, Instant from, Instant until) {
     if (lenient_) return advance(from);
+    if (outs_.empty()) advance(now_);  // what is due
     while (outs_.empty() && now_ < until && failure_.empty()) {
         Instant next = end_->next_deadline();
         if (next != Instant::max()) next = next - clock_;
