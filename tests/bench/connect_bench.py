@@ -95,6 +95,7 @@ def main():
     parser.add_argument("--rate", type=int, default=20_000, help="connections a second while latency is measured")
     parser.add_argument("--verbose", action="store_true")
     a = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so through every finally
     program = os.path.join(a.build, "connect_bench")
     full, paced = {k: [] for k in KINDS}, {k: [] for k in KINDS}
     for _ in range(a.rounds):

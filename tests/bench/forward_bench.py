@@ -69,6 +69,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     a = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so through every finally
     program = os.path.join(a.build, "forward_bench")
     kinds = {"testpmd macswap": (start_testpmd, 1000)}
     for sessions in (1_000, 1_000_000, 4_000_000):

@@ -130,8 +130,8 @@ def table(title, columns, rows):
     sys.stdout.flush()
 
 
-def throughput(lab, systems, runs, seconds):
-    sizes, results = (64, 256, 1400), {}
+def throughput(lab, systems, runs, seconds, sizes):
+    results = {}
     for loss in (0, 1):
         lab.set_loss(loss)
         for _ in range(runs):
@@ -182,8 +182,10 @@ def main():
     parser.add_argument("--systems", default="holdfast,norm,pgm,memif")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--sizes", default="64,256,1400")
     parser.add_argument("--parts", default="throughput,latency,tail,frozen")
     a = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so through every finally
     systems = a.systems.split(",")
     peers = {s: os.path.join(os.path.abspath(a.build), "ring_peer_" + s) for s in systems}
     parts = a.parts.split(",")
@@ -192,7 +194,7 @@ def main():
     with network() as namespaces, tempfile.TemporaryDirectory() as scratch:
         lab = Lab(namespaces, peers, scratch)
         if "throughput" in parts:
-            throughput(lab, systems, a.runs, a.seconds)
+            throughput(lab, systems, a.runs, a.seconds, [int(s) for s in a.sizes.split(",")])
         if "latency" in parts:
             for loss in (0, 1):
                 latencies(lab, systems, a.runs, f"Latency of 256 bytes at 10,000 a second, 2 receivers, {loss} % loss", loss, 2,
