@@ -66,6 +66,7 @@ private:
     std::vector<std::unique_ptr<Steer>> steers_;
     std::unique_ptr<Handover> handover_;
     HeldGroups held_{0};
+    std::unique_ptr<TlsServices> tls_;
     std::vector<std::unique_ptr<WorkerUnit>> workers_;
     std::vector<uint64_t> polls_seen_;
     bool running_ = false;
@@ -175,13 +176,17 @@ std::expected<void, std::string> RunningNode::start() {
     if (auto ring = open_ring_port(); !ring) return ring;
     if (config_.worker.count > 1)
         handover_ = std::make_unique<Handover>(config_.worker.count, 4096);
+    auto tls = TlsServices::load(config_);
+    if (!tls) return std::unexpected(tls.error());
+    tls_ = std::move(*tls);
     const SharedPorts shared{.front = front_.get(),
                              .back = back_ ? back_.get() : front_.get(),
                              .ring = ring_port_,
                              .pool = pool_.get(),
                              .handover = handover_.get(),
                              .clock = &clock_,
-                             .held = &held_};
+                             .held = &held_,
+                             .tls = tls_.get()};
     for (uint8_t w = 0; w < config_.worker.count; ++w) {
         auto unit = WorkerUnit::create(config_, w, incarnation_, shared);
         if (!unit) return std::unexpected(unit.error());
@@ -199,7 +204,9 @@ void RunningNode::stop() {
         for (auto& unit : workers_) eal_->join(unit->index());
         running_ = false;
     }
+    if (tls_) tls_->stop();
     workers_.clear();
+    tls_.reset();
     steers_.clear();
     own_ring_.reset();
     back_.reset();
@@ -210,6 +217,7 @@ void RunningNode::stop() {
 }
 
 bool RunningNode::alive() {
+    if (tls_) tls_->rotate_ticket_keys();
     bool all = true;
     for (size_t i = 0; i < workers_.size(); ++i) {
         uint64_t polls = polls_seen_[i];

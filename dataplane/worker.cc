@@ -17,6 +17,9 @@ constexpr uint32_t kToBack = 1;   // leaves by the back port
 constexpr uint32_t kCommits = 2;  // its release means that the session's state is held
 constexpr uint32_t kReset = 4;    // a reset for a flow that nobody knows
 constexpr uint32_t kBackend = 8;  // commits what was agreed with the backend, not the session
+// No packet: a TLS session's progress is held. The serial is in the bits above, and whether it was
+// all of the session.
+constexpr uint32_t kProgress = 16, kWhole = 32, kSerialShift = 8;
 
 uint64_t pack(SessionIndex index) { return uint64_t{index.generation} << 32 | index.slot; }
 SessionIndex unpack(uint64_t id) {
@@ -173,11 +176,30 @@ void Worker::on_relay_frame(SessionIndex index, Direction towards, Bytes frame, 
     outlet_.transmit(to == kToBack ? Side::back : Side::front, frame);
 }
 
+// All owners, whatever the service asks for otherwise: a record number that is not known for sure
+// ends the session (I3).
+bool Worker::on_relay_commit(SessionIndex index, uint8_t serial, bool first, Instant now) {
+    if (replicator_.gate().room() == 0) return false;
+    const Published p = takeover_.publish_tls(index, first, now);
+    GateNeed need;
+    need.group = forwarder_.sessions().get(index)->group;
+    need.position = p.position;
+    need.owners = p.owners;
+    if (first) need.confirmed_after = now;
+    const uint32_t what = kProgress | (first ? kWhole : 0) | uint32_t{serial} << kSerialShift;
+    return replicator_.hold(need, {pack(index), what}, {}, now);
+}
+
 void Worker::on_relay_changed(SessionIndex index, Instant now) {
     takeover_.publish_header(index, now);
 }
 
 void Worker::on_release(GateTag tag, Bytes packet, Instant now) {
+    if (tag.what & kProgress) {
+        if (Session* s = forwarder_.sessions().get(unpack(tag.id))) s->set(Session::kCommitted);
+        relay_->on_held(unpack(tag.id), static_cast<uint8_t>(tag.what >> kSerialShift));
+        return;
+    }
     if (tag.what & kCommits) {
         Session* s = forwarder_.sessions().get(unpack(tag.id));
         if (!s) {
@@ -198,7 +220,8 @@ void Worker::on_release(GateTag tag, Bytes packet, Instant now) {
 void Worker::renew(GateTag tag, GateNeed& need, Instant now) {
     const SessionIndex index = unpack(tag.id);
     if (!forwarder_.sessions().get(index)) return;
-    const Published p = takeover_.publish(index, now);
+    const Published p = tag.what & kProgress ? takeover_.publish_tls(index, tag.what & kWhole, now)
+                                             : takeover_.publish(index, now);
     need.position = p.position;
     need.owners = p.owners;
     need.also = p.also;
@@ -342,7 +365,12 @@ void Worker::on_fragment(NodeId from, const Fragment& fragment, Instant now) {
 }
 
 void Worker::on_gathered(GroupId group, Instant now) {
-    if (AdoptionReport* report = running_report(group)) report->gathered = now;
+    AdoptionReport* report = running_report(group);
+    if (report) report->gathered = now;
+    if (relay_) {
+        const size_t restored = takeover_.restore_gathered(group, now).size();
+        if (report) report->sessions += restored;
+    }
     count_orphans(group, now);
     GroupState state = forwarder_.group(group);
     state.sliced = false;

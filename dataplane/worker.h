@@ -114,6 +114,7 @@ private:
     void on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,
                         Instant now) override;
     void on_relay_changed(SessionIndex index, Instant now) override;
+    bool on_relay_commit(SessionIndex index, uint8_t serial, bool first, Instant now) override;
     // ReplicatorEvents
     void on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant now) override;
     void on_lost(GroupId group, Instant now) override;

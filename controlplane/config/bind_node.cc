@@ -210,6 +210,8 @@ void bind_workers(const Section& root, Config& config) {
         s.problems().error(s.mark("cores"), fmt::format("worker.cores has {} for worker.count = {}",
                                                         worker.cores.size(), worker.count));
     worker.sessions = static_cast<uint32_t>(s.integer("sessions"));
+    worker.handshake_threads = static_cast<uint32_t>(s.integer("handshake_threads"));
+    worker.tls_sessions = static_cast<uint32_t>(s.integer("tls_sessions"));
     worker.embryonic = static_cast<uint32_t>(s.integer("embryonic"));
     if (worker.embryonic > worker.sessions) {
         if (s.has("embryonic"))

@@ -197,6 +197,45 @@ void check_health_source(const Section& s, const Service& service, const Config&
     }
 }
 
+TlsOptions bind_tls(const Section& s, const Service& service) {
+    const Section t = s.child("tls");
+    TlsOptions options;
+    options.service = service.name;
+    options.minimum = t.text("minimum") == "1.3" ? TlsVersion::tls13 : TlsVersion::tls12;
+    for (const auto& [name, mark] : t.texts("alpn")) options.alpn.push_back(name);
+    for (const auto& [name, mark] : t.texts("suites")) {
+        options.suites.push_back(name);
+        if (!find_tls_suite(name))
+            t.problems().error(mark, fmt::format("\"{}\" is not a suite whose connections can be "
+                                                 "carried on",
+                                                 name));
+    }
+    const std::string show = t.text("client_certificate");
+    options.client_certificate = show == "required"   ? TlsClientCertificate::required
+                                 : show == "optional" ? TlsClientCertificate::optional
+                                                      : TlsClientCertificate::none;
+    options.client_ca = t.text("client_ca");
+    if (show != "none" && options.client_ca.empty())
+        t.problems().error(t.mark("client_certificate"),
+                           "client certificates need client_ca: who may issue them");
+    options.session_lifetime_s = static_cast<uint32_t>(t.duration("session_lifetime").as_seconds());
+    options.resumption = TlsResumption::stateless;
+    for (const Section& c : s.children("certificate")) {
+        TlsCertificateFiles files{c.text("chain"), c.text("key"), {}};
+        for (const auto& [name, mark] : c.texts("names")) files.names.push_back(name);
+        options.certificates.push_back(std::move(files));
+    }
+    if (service.mode == Mode::tls && options.certificates.empty())
+        s.problems().error(s.mark("mode"), fmt::format("service \"{}\" terminates TLS, but has no "
+                                                       "[[service.certificate]]",
+                                                       service.name));
+    if (service.mode != Mode::tls && !options.certificates.empty())
+        s.problems().error(s.mark("mode"), fmt::format("service \"{}\" has a certificate, but its "
+                                                       "mode is not tls",
+                                                       service.name));
+    return options;
+}
+
 Service bind_service(const Section& s, const Config& config, AddressBook& book) {
     Service service;
     const size_t before = s.problems().errors();
@@ -206,7 +245,12 @@ Service bind_service(const Section& s, const Config& config, AddressBook& book) 
     const std::string commit = s.text("commit");
     service.commit = commit == "none" ? Commit::none : commit == "any" ? Commit::any : Commit::all;
     service.nudge = s.flag("nudge");
-    service.mode = s.text("mode") == "proxy" ? Mode::proxy : Mode::forward;
+    const std::string mode = s.text("mode");
+    service.mode = mode == "tls" ? Mode::tls : mode == "proxy" ? Mode::proxy : Mode::forward;
+    if (service.mode == Mode::tls && service.commit != Commit::all)
+        s.problems().error(s.mark("commit"),
+                           "mode = tls needs commit = all: a record number that one owner alone "
+                           "knew would end the session with it");
     service.health = bind_health(s);
     service.idle = bind_idle(s);
     bind_addresses(s, service, book);
@@ -234,6 +278,7 @@ void bind_services(const Section& root, Config& config, AddressBook& book) {
         if (service.group.value != 0 && !known)
             s.problems().error(s.mark("group"), fmt::format("there is no [[group]] with id {}",
                                                             service.group.value));
+        config.tls.push_back(bind_tls(s, service));
         config.services.push_back(std::move(service));
     }
 }

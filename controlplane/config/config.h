@@ -16,6 +16,7 @@
 #include "base/cluster.h"
 #include "base/time.h"
 #include "dataplane/service/service.h"
+#include "dataplane/tls/context.h"
 #include "dataplane/wire/address.h"
 #include "replication/ring/ring_options.h"
 
@@ -77,6 +78,8 @@ struct WorkerConfig {
     uint32_t sessions = 65'536;      // of each worker
     uint32_t embryonic = 16'384;     // of each worker, at most sessions
     IdlePolicy idle = IdlePolicy::sleep;
+    uint32_t handshake_threads = 1;  // of the node
+    uint32_t tls_sessions = 4'096;   // of each worker
 };
 
 struct Config {
@@ -92,6 +95,7 @@ struct Config {
     std::optional<Endpoint> metrics;  // where /metrics is served; none: nowhere
     std::vector<Group> groups;
     std::vector<Service> services;
+    std::vector<TlsOptions> tls;  // of each service; no certificate: it does not terminate TLS
 };
 
 NodeSet all_nodes(const Config& config);

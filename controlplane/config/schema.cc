@@ -28,6 +28,9 @@ constexpr std::array kTables{
     Table{"service.health", false, false, 1, "Active TCP checks of the backends; false: none."},
     Table{"service.idle", false, false, 1,
           "How long a silent session is kept (RFC 5382 section 5 is the floor for the defaults)."},
+    Table{"service.tls", false, false, 1, "What a service of mode tls offers its clients."},
+    Table{"service.certificate", true, false, 64,
+          "A certificate of a service of mode tls; the first is shown when no name fits."},
     Table{"service.backend", true, true, 128, "A server of the service."},
 };
 
@@ -102,6 +105,10 @@ constexpr std::array kKeys{
     Key{"worker", "sessions", K::integer, "65536", 64, 1 << 26, "", "Sessions of each worker."},
     Key{"worker", "embryonic", K::integer, "16384", 16, 1 << 26, "",
         "Half-open sessions of each worker; they cannot evict established ones."},
+    Key{"worker", "handshake_threads", K::integer, "1", 1, 64, "",
+        "Threads that run TLS handshakes, for all workers."},
+    Key{"worker", "tls_sessions", K::integer, "4096", 16, 1 << 22, "",
+        "TLS sessions of each worker; each takes 640 octets of locked memory."},
     Key{"worker", "idle", K::choice, "sleep", 0, 0, "sleep|spin",
         "An idle worker sleeps a little, or spins on its core."},
 
@@ -118,8 +125,9 @@ constexpr std::array kKeys{
     Key{"service", "group", K::integer, kRequired, 1, 15, "", "The [[group]] it moves with."},
     Key{"service", "vip", K::address_list, kRequired, 1, 32, "", "Its virtual addresses."},
     Key{"service", "port", K::integer, kRequired, 1, 65'535, "", "Its TCP port."},
-    Key{"service", "mode", K::choice, "forward", 0, 0, "forward|proxy",
-        "How bytes pass: headers rewritten and TCP end to end, or TCP terminated on both sides."},
+    Key{"service", "mode", K::choice, "forward", 0, 0, "forward|proxy|tls",
+        "How bytes pass: headers rewritten and TCP end to end; TCP terminated on both sides; and "
+        "TLS terminated too."},
     Key{"service", "commit", K::choice, "all", 0, 0, "none|any|all",
         "How many owners must hold what a packet reveals before it leaves."},
     Key{"service", "nudge", K::flag, "true", 0, 0, "",
@@ -131,6 +139,8 @@ constexpr std::array kKeys{
     Key{"service", "health", K::table, "", 0, 0, "", ""},
     Key{"service", "idle", K::table, "", 0, 0, "", ""},
     Key{"service", "backend", K::table, "", 0, 0, "", ""},
+    Key{"service", "tls", K::table, "", 0, 0, "", ""},
+    Key{"service", "certificate", K::table, "", 0, 0, "", ""},
 
     Key{"service.health", "interval", K::duration, "2s", 10 * kMs, kHour, "", "Between checks."},
     Key{"service.health", "timeout", K::duration, "1s", 10 * kMs, kMinute, "",
@@ -148,6 +158,24 @@ constexpr std::array kKeys{
         "One side or both have closed."},
     Key{"service.idle", "closed", K::duration, "10s", kMs * 100, kHour, "",
         "Both have closed, or a reset was seen."},
+
+    Key{"service.tls", "minimum", K::choice, "1.2", 0, 0, "1.2|1.3", "The lowest version."},
+    Key{"service.tls", "alpn", K::text_list, "", 0, 16, "",
+        "Protocols for ALPN, best first; none: the extension is not answered."},
+    Key{"service.tls", "suites", K::text_list, "", 0, 16, "",
+        "Cipher suites by OpenSSL's names; none: all that can be carried on."},
+    Key{"service.tls", "client_certificate", K::choice, "none", 0, 0, "none|optional|required",
+        "Whether clients show one."},
+    Key{"service.tls", "client_ca", K::path, "", 0, 0, "",
+        "Whose certificates clients may show, in PEM."},
+    Key{"service.tls", "session_lifetime", K::duration, "2h", kMinute, 24 * kHour, "",
+        "How long clients may resume their sessions."},
+
+    Key{"service.certificate", "chain", K::path, kRequired, 0, 0, "",
+        "The certificate and its issuers, in PEM."},
+    Key{"service.certificate", "key", K::path, kRequired, 0, 0, "", "Its private key, in PEM."},
+    Key{"service.certificate", "names", K::text_list, "", 0, 64, "",
+        "Server names it is shown for; none: its own."},
 
     Key{"service.backend", "name", K::name, kRequired, 0, 0, "", "Its name within the service."},
     Key{"service.backend", "address", K::address, kRequired, 0, 0, "", "Its address."},

@@ -148,6 +148,10 @@ void fill_counters(WorkerUnit& unit, snapshot::Shard& shard) {
     if (const Relay* relay = w.relay()) {
         snapshot::add_counters(to, "relay", relay->counters(), kRelayCounters);
         snapshot::add_counters(to, "tcp", relay->memory().counters, kTcpCounters);
+        if (TlsShared* tls = relay->tls_shared()) {
+            snapshot::add_counters(to, "tls", tls->counters, kTlsStreamCounters);
+            snapshot::add_counters(to, "tls_records", tls->records.counters(), kTlsRecordCounters);
+        }
     }
     snapshot::add_counters(to, "replication", r.counters(), kReplicatorCounters);
     snapshot::add_counters(to, "membership", r.membership().counters(), kMembershipCounters);

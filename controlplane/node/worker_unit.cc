@@ -66,6 +66,7 @@ RelayOptions relay_options(const Config& config, Instant now) {
     RelayOptions options;
     options.backend.connect_timeout = Duration::seconds(10);
     options.wall_offset = wall_offset(now);
+    options.tls_connections = config.worker.tls_sessions;
     const std::string_view label = "holdfast tcp v1";
     const auto prk = hkdf_extract(std::as_bytes(std::span(label)), config.cluster.secret);
     const std::string_view use = "initial sequence numbers";
@@ -163,6 +164,8 @@ void WorkerUnit::make_worker(const Config& config, Incarnation incarnation) {
     f.steering.workers = static_cast<uint8_t>(config.worker.count);
     f.seed = seed ^ 2;
     options.relay = relay_options(config, shared_.clock->now());
+    options.relay.tls = shared_.tls->contexts();
+    options.relay.handshakes = shared_.tls->handshakes(index_);
     ReplicatorOptions& r = options.replicator;
     r.ring = ring_options(config, index_, incarnation, seed ^ 3);
     r.membership = membership_options(config, incarnation);

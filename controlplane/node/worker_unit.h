@@ -9,6 +9,7 @@
 #include "controlplane/config/config.h"
 #include "controlplane/node/epoch_file.h"
 #include "controlplane/node/ring_link.h"
+#include "controlplane/node/tls_services.h"
 #include "dataplane/port/poll_loop.h"
 #include "dataplane/port/port_transport.h"
 #include "dataplane/worker.h"
@@ -26,6 +27,7 @@ struct SharedPorts {
     Handover* handover = nullptr;  // none with one worker
     Clock* clock = nullptr;
     HeldGroups* held = nullptr;  // by worker 0; the others follow
+    TlsServices* tls = nullptr;
 };
 
 class WorkerUnit {

@@ -43,4 +43,31 @@ RelayState align(const RelayState& state) {
     return a;
 }
 
+RelayState align_tls(const RelayState& state, const TlsStream& tls) {
+    RelayState a = state;
+    Tcb &c = a.client, &b = a.backend;
+    const bool backend_ended = c.has(Tcb::fin_queued) && c.snd_una == c.fin_seq + 1;
+    c.rcv_nxt = tls.client_acknowledged();
+    c.clear(Tcb::fin_received | Tcb::peer_closed_told);
+    if (tls.client_ended()) c.set(Tcb::fin_received | Tcb::peer_closed_told);
+    if (!backend_ended) c.clear(Tcb::fin_queued);
+    c.state = state_of(c);
+    if (a.stage < RelayStage::committing) {
+        // The handshake with the client was committed; the backend's side begins again.
+        a.stage = RelayStage::opening;
+        b = {};
+        return a;
+    }
+    b.snd_una = b.snd_nxt = b.snd_max = b.iss + 1 + tls.backend_delivered();
+    b.rcv_nxt = b.irs + 1 + tls.backend_acknowledged() + (backend_ended ? 1 : 0);
+    b.clear(Tcb::fin_received | Tcb::peer_closed_told | Tcb::fin_queued);
+    if (backend_ended) b.set(Tcb::fin_received | Tcb::peer_closed_told);
+    if (tls.backend_shut()) {
+        b.set(Tcb::fin_queued);
+        b.fin_seq = b.snd_una - 1;
+    }
+    b.state = state_of(b);
+    return a;
+}
+
 }  // namespace holdfast

@@ -10,5 +10,7 @@
 namespace holdfast {
 
 RelayState align(const RelayState& state);
+// Where TLS lies between them, its ledgers say where both stand.
+RelayState align_tls(const RelayState& state, const TlsStream& tls);
 
 }  // namespace holdfast

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "dataplane/forward/too_big.h"
-#include "dataplane/relay/align.h"
 #include "dataplane/relay/segment_frame.h"
 #include "dataplane/wire/ethernet.h"
 #include "dataplane/wire/ip.h"
@@ -32,26 +30,14 @@ constexpr CounterInfo<C> kTable[] = {
 constexpr Duration kTick = Duration::milliseconds(1);
 constexpr uint32_t kWheelSlots = 4096;
 constexpr unsigned kExpireAtOnce = 256;
+// A handshake takes a few hundred microseconds; looking costs a few nanoseconds.
+constexpr Duration kPollHandshakes = Duration::microseconds(100);
 
 TcpConfig for_v6(TcpConfig c) {
     c.mss = static_cast<uint16_t>(c.mss - 20);
     c.default_mss = 1220;
     c.min_path_mss = 1220;
     return c;
-}
-
-// What every end answers with an ACK that says where it is (RFC 9293 section 3.10.7.4, first
-// check), whatever it has received.
-TcpSegment old_octet(const TcpEndpoint& end, Instant now, TcpOptions& options) {
-    const Tcb& t = end.state();
-    TcpSegment s;
-    s.seq = t.snd_una - 1;
-    s.ack = end.ack_point();
-    s.flags = tcp_flag::ack;
-    const uint32_t window = static_cast<uint32_t>(t.rcv_offered - s.ack) >> t.rcv_wscale;
-    s.window = static_cast<uint16_t>(std::min<uint32_t>(window, 0xffff));
-    if (t.has(Tcb::timestamps)) options.timestamps = {timestamp_ms(now) + t.ts_offset, t.ts_recent};
-    return s;
 }
 
 // Nothing of its peer's is to come any more, and nothing of ours to be acknowledged.
@@ -91,6 +77,9 @@ Relay::Relay(const RelayOptions& options, std::span<const Service> services, For
       forwarder_(forwarder),
       events_(events),
       chunks_(options.chunks),
+      tls_(options.handshakes
+               ? std::make_unique<TlsShared>(options.tls_connections, *options.handshakes)
+               : nullptr),
       sessions_(forwarder.sessions().capacity()),
       wheel_(forwarder.sessions().capacity(), kWheelSlots, kTick) {
     wheel_.start(now);
@@ -144,11 +133,13 @@ void Relay::on_frame(const Step& step, const Frame& frame, Instant now) {
     if (!s) return;
     note_sender(step, *ethernet, now);
     Link link(*this, *s, step.direction, now);
-    if (step.created) ++counters_.opened;
-    if (step.created)
+    if (step.created) {
+        ++counters_.opened;
+        begin_tls(*s);
         s->client.accept(input, opening(*s, Direction::from_client, now), now, link);
-    else
+    } else {
         s->end(step.direction).on_segment(input, now, link);
+    }
     s->heard = true;
     s->answered |= static_cast<uint8_t>(s->to_wake & side_bit(step.direction));
     touch(step.session);
@@ -185,6 +176,14 @@ TcpOpening Relay::opening(const RelaySession& s, Direction side, Instant now) co
     return {iss, h * 2'654'435'761u - timestamp_ms(now) + timestamp_ms(now + options_.wall_offset)};
 }
 
+void Relay::begin_tls(RelaySession& s) {
+    const uint16_t service = forwarder_.sessions().get(s.index)->service;
+    if (services_[service].mode != Mode::tls) return;
+    CHECK(tls_ && service < options_.tls.size() && options_.tls[service]);
+    const uint64_t token = uint64_t{s.index.generation} << 32 | s.index.slot;
+    s.tls = std::make_unique<TlsStream>(*tls_, options_.tls[service], token);
+}
+
 void Relay::touch(SessionIndex index) {
     RelaySession& s = *sessions_[index.slot];
     if (s.touched) return;
@@ -219,7 +218,8 @@ Reveals Relay::what_is_revealed(const RelaySession& s, Direction towards,
                                 const TcpSegment& segment) const {
     if (segment.has(tcp_flag::rst)) return Reveals::end;
     if (towards == Direction::from_client)
-        return segment.has(tcp_flag::syn) && !s.announced ? Reveals::session : Reveals::nothing;
+        return segment.has(tcp_flag::syn) && !s.announced && !s.tls ? Reveals::session
+                                                                    : Reveals::nothing;
     return s.stage == RelayStage::committing ? Reveals::backend : Reveals::nothing;
 }
 
@@ -250,7 +250,12 @@ void Relay::on_event(RelaySession& s, Direction side, TcpEvent event, Instant no
         case TcpEvent::acked:
             return acknowledge(s, side);
         case TcpEvent::peer_fin:
-            s.end(other).shutdown();
+            if (!s.tls)
+                s.end(other).shutdown();
+            else if (side == Direction::from_client)
+                s.tls->on_client_fin();
+            else
+                s.tls->on_backend_fin();
             s.changed = true;
             return;
         case TcpEvent::time_wait:
@@ -272,13 +277,11 @@ void Relay::on_established(RelaySession& s, Direction side, Instant now) {
     if (side == Direction::from_client) {
         forwarder_.set_state(s.index, SessionState::established, now);
         if (s.stage != RelayStage::opening) return;
-        s.stage = RelayStage::connecting;
         // End-to-end from here on: nothing of the client's is acknowledged yet but its SYN.
         s.client.allow_ack(s.client.state().irs + 1);
+        if (s.tls) return s.tls->begin(s.client.state().irs + 1);  // first the handshake
         // Now, because the same segment may bring the first bytes.
-        Link link(*this, s, Direction::from_backend, now);
-        s.backend.connect(opening(s, Direction::from_backend, now), now, link);
-        return;
+        return connect(s, now);
     }
     ++counters_.connected;
     s.stage = RelayStage::committing;
@@ -289,6 +292,9 @@ void Relay::on_established(RelaySession& s, Direction side, Instant now) {
 // The window promised room for all of it. If it was not kept (payload memory ran out), the stream
 // must not go on with a hole in it.
 void Relay::pass_on(RelaySession& s, Direction from, Bytes bytes) {
+    if (s.tls)
+        return from == Direction::from_client ? s.tls->on_client_bytes(bytes)
+                                              : s.tls->on_backend_bytes(bytes);
     if (s.failed || s.end(opposite(from)).write(bytes) == bytes.size()) return;
     ++counters_.out_of_memory;
     s.failed = true;
@@ -296,6 +302,7 @@ void Relay::pass_on(RelaySession& s, Direction from, Bytes bytes) {
 
 // What `side` has acknowledged of what we passed on, the other side may be told.
 void Relay::acknowledge(RelaySession& s, Direction side) {
+    if (s.tls) return;  // TlsStream::advance() looks
     const Tcb& to = s.end(side).state();
     TcpEndpoint& source = s.end(opposite(side));
     if (s.stage < RelayStage::committing) return;
@@ -309,13 +316,13 @@ void Relay::acknowledge(RelaySession& s, Direction side) {
 // ------------------------------------------------------------------------------------
 
 void Relay::settle(RelaySession& s, Instant now) {
+    if (s.tls && !s.failed) step_tls(s, now);
     if (s.failed) return abort_both(s, now);
-    Link client(*this, s, Direction::from_client, now);
-    Link backend(*this, s, Direction::from_backend, now);
-    s.client.set_receive_room(room_for(s.backend));
-    s.backend.set_receive_room(room_for(s.client));
-    s.client.flush(now, client);
-    s.backend.flush(now, backend);
+    if (!s.tls) {
+        s.client.set_receive_room(room_for(s.backend));
+        s.backend.set_receive_room(room_for(s.client));
+    }
+    flush(s, now);
     if (s.to_probe) probe(s, now);
     if (s.changed) events_.on_relay_changed(s.index, now);
     s.changed = false;
@@ -323,6 +330,19 @@ void Relay::settle(RelaySession& s, Instant now) {
     if (s.answered != 0) wake_senders(s, now);
     finish_if_done(s, now);
     arm(s);
+}
+
+void Relay::flush(RelaySession& s, Instant now) {
+    Link client(*this, s, Direction::from_client, now);
+    Link backend(*this, s, Direction::from_backend, now);
+    s.client.flush(now, client);
+    s.backend.flush(now, backend);
+}
+
+void Relay::connect(RelaySession& s, Instant now) {
+    s.stage = RelayStage::connecting;
+    Link link(*this, s, Direction::from_backend, now);
+    s.backend.connect(opening(s, Direction::from_backend, now), now, link);
 }
 
 void Relay::finish_if_done(RelaySession& s, Instant now) {
@@ -378,13 +398,21 @@ void Relay::on_closed(SessionIndex index, bool tell, Instant now) {
 }
 
 void Relay::arm(RelaySession& s) {
-    const Instant due = earlier(s.client.next_deadline(), s.backend.next_deadline());
+    Instant due = earlier(s.client.next_deadline(), s.backend.next_deadline());
+    if (s.tls) due = earlier(due, s.tls->next_deadline());
     if (due >= s.armed) return;
     s.armed = due;
     wheel_.arm(s.index.slot, due);
 }
 
 void Relay::settle_touched(Instant now) {
+    do {
+        settle_all(now);
+    } while (poll_handshakes());
+    next_poll_ = now + kPollHandshakes;
+}
+
+void Relay::settle_all(Instant now) {
     for (size_t i = 0; i < touched_.size(); ++i) {  // settling may touch again
         RelaySession* s = find(touched_[i]);
         if (!s) continue;
@@ -396,7 +424,11 @@ void Relay::settle_touched(Instant now) {
 
 void Relay::on_burst_end(Instant now) { settle_touched(now); }
 
-Instant Relay::next_deadline() const { return open_ == 0 ? Instant::max() : wheel_.next_tick(); }
+Instant Relay::next_deadline() const {
+    if (!touched_.empty()) return Instant{0};
+    if (open_ == 0) return Instant::max();
+    return tls_ && tls_->outstanding > 0 ? next_poll_ : wheel_.next_tick();
+}
 
 void Relay::on_deadline(Instant now) {
     settle_touched(now);
@@ -409,63 +441,6 @@ void Relay::on_deadline(Instant now) {
         }
         settle(s, now);
     });
-}
-
-// ---- Adoption
-// -------------------------------------------------------------------------------------------
-
-void Relay::restore(SessionIndex index, const RelayState& state, Instant now) {
-    const RelaySession* known = find(index);
-    // What the peers told is newer than any fragment.
-    if (known && known->heard) return;
-    if (known) --open_;
-    RelaySession& s = begin(index, forwarder_.sessions().get(index)->client.address.is_v4());
-    const RelayState aligned = align(state);
-    s.announced = true;
-    s.client.restore(aligned.client, options_.takeover, now);
-    s.stage = aligned.stage;
-    if (s.stage != RelayStage::opening) {
-        // It was committed, or nobody but the backend had heard of it.
-        if (s.stage == RelayStage::committing) s.stage = RelayStage::open;
-        s.backend.restore(aligned.backend, options_.takeover, now);
-        s.client.allow_ack(aligned.client.rcv_nxt);
-        s.backend.allow_ack(aligned.backend.rcv_nxt);
-        s.to_probe = true;
-    }
-    ++counters_.adopted;
-    touch(index);
-}
-
-// Asks both peers where they are, by an old octet (RFC 9293 section 3.10.7.4, first check). What
-// one acknowledges is what the other need not send again; the rest it is told to send at once.
-void Relay::probe(RelaySession& s, Instant now) {
-    s.to_probe = false;
-    for (const Direction side : {Direction::from_client, Direction::from_backend}) {
-        const TcpEndpoint& end = s.end(side);
-        if (end.state().state < TcpState::established) continue;
-        TcpOptions options;
-        const TcpSegment old = old_octet(end, now, options);
-        send(s, side, old, options, {}, now);
-    }
-    const Session& session = *forwarder_.sessions().get(s.index);
-    s.to_wake = services_[session.service].nudge ? 3 : 0;
-}
-
-// A receiver has said how far it is: the other side's sender may go on from there.
-void Relay::wake_senders(RelaySession& s, Instant now) {
-    for (const Direction receiver : {Direction::from_client, Direction::from_backend}) {
-        if (!(s.answered & side_bit(receiver))) continue;
-        const Direction sender = opposite(receiver);
-        const Session& session = *forwarder_.sessions().get(s.index);
-        std::array<std::byte, 160> frame;
-        const size_t size =
-            make_too_big(forwarder_, session, sender, s.end(sender).ack_point(), frame);
-        if (size == 0) continue;
-        ++counters_.woken;
-        events_.on_relay_frame(s.index, sender, Bytes(frame).first(size), Reveals::nothing, now);
-    }
-    s.to_wake &= static_cast<uint8_t>(~s.answered);
-    s.answered = 0;
 }
 
 }  // namespace holdfast

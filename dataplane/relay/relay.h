@@ -1,4 +1,5 @@
-// Relays: sessions whose TCP terminates here on both sides (`mode = proxy`), bytes passed on.
+// Relays: sessions whose TCP terminates here on both sides (`mode = proxy` and `tls`), bytes passed
+// on.
 //
 // End-to-end acknowledgement: a byte of one side is acknowledged to it only when the other side has
 // acknowledged what became of it. Whoever adopts the session gets all other bytes again from
@@ -38,6 +39,9 @@ public:
                                 Instant now) = 0;
     // Its state moved: publish the header again.
     virtual void on_relay_changed(SessionIndex index, Instant now) = 0;
+    // A TLS session has moved: publish how far, and all else with it the first time; tell
+    // on_held(index, serial) when that is held. False: not now.
+    virtual bool on_relay_commit(SessionIndex index, uint8_t serial, bool first, Instant now) = 0;
 };
 
 struct RelayOptions {
@@ -45,7 +49,11 @@ struct RelayOptions {
     TcpTakeover takeover;
     uint32_t chunks = 16'384;            // payload memory of the worker, of 2 KiB each
     std::array<std::byte, 16> secret{};  // of the cluster: for initial sequence numbers
-    Duration wall_offset{};  // makes an Instant a time that all nodes share, more or less
+    // Of services that terminate TLS, by their index; and where handshakes run.
+    std::vector<std::shared_ptr<const TlsContext>> tls;
+    Handshakes* handshakes = nullptr;
+    uint32_t tls_connections = 4'096;  // of the worker; each takes 640 octets of locked memory
+    Duration wall_offset{};            // makes an Instant a time that all nodes share, more or less
 };
 
 struct RelayCounters {
@@ -66,6 +74,7 @@ public:
     void on_frame(const Step& step, const Frame& frame, Instant now);
     // What was revealed by a frame that waited is held now, and the frame has left.
     void on_committed(SessionIndex index, Reveals what);
+    void on_held(SessionIndex index, uint8_t serial);
     // The session is about to leave the table. `tell`: its ends get a reset if they are still open.
     void on_closed(SessionIndex index, bool tell, Instant now);
     void on_burst_end(Instant now);
@@ -74,13 +83,21 @@ public:
 
     // Capture and takeover (dataplane/takeover translates to fragments).
     bool has(SessionIndex index) const;
+    // Whether another node could carry it on from what there is to publish.
+    bool publishable(SessionIndex index) const;
+    const TlsStream* tls(SessionIndex index) const;
     RelayState state(SessionIndex index, Instant now) const;
     // Carries on what another node carried, as far as `state` knows it; may be called again with
     // newer state, which counts until a peer has spoken. Both peers are asked where they are.
     void restore(SessionIndex index, const RelayState& state, Instant now);
+    // Of a TLS session: once, from the newest state there is. False when that does not prove where
+    // writing stands; the session must be reset then.
+    bool restore_tls(SessionIndex index, const RelayState& state, Bytes credential, Bytes progress,
+                     Bytes payload, Instant now);
 
     const RelayCounters& counters() const { return counters_; }
     const ChunkPool& memory() const { return chunks_; }
+    TlsShared* tls_shared() const { return tls_.get(); }
     uint32_t sessions() const { return open_; }
 
 private:
@@ -100,7 +117,15 @@ private:
     void pass_on(RelaySession& s, Direction from, Bytes bytes);
     void acknowledge(RelaySession& s, Direction side);
     void settle(RelaySession& s, Instant now);
+    void flush(RelaySession& s, Instant now);
+    void step_tls(RelaySession& s, Instant now);
+    void commit_tls(RelaySession& s, Instant now);
+    bool poll_handshakes();
+    void connect(RelaySession& s, Instant now);
+    void carry_on(RelaySession& s, const RelayState& aligned, Instant now);
     void settle_touched(Instant now);
+    void settle_all(Instant now);
+    void begin_tls(RelaySession& s);
     void finish_if_done(RelaySession& s, Instant now);
     uint32_t room_for(const TcpEndpoint& to) const;
     void note_progress(RelaySession& s);
@@ -115,8 +140,10 @@ private:
     Forwarder& forwarder_;
     RelayEvents& events_;
     ChunkPool chunks_;
+    std::unique_ptr<TlsShared> tls_;                       // none where no service terminates TLS
     std::vector<std::unique_ptr<RelaySession>> sessions_;  // by slot
     std::vector<SessionIndex> touched_;                    // in this burst
+    Instant next_poll_;
     TimerWheel wheel_;
     uint32_t open_ = 0;
     RelayCounters counters_;

@@ -2,7 +2,11 @@
 // follow from the other's.
 #pragma once
 
+#include <array>
+#include <memory>
+
 #include "dataplane/flow/session.h"
+#include "dataplane/relay/tls_stream.h"
 #include "dataplane/tcp/endpoint.h"
 
 namespace holdfast {
@@ -44,6 +48,12 @@ struct RelaySession {
     uint8_t to_wake = 0;     // by whose answer a sender is woken: one bit a side
     uint8_t answered = 0;    // and who has answered
     Instant armed = Instant::max();
+    std::unique_ptr<TlsStream> tls;  // where the service terminates TLS
+    // What was published for it and is not held yet; a serial names each.
+    static constexpr uint8_t kMaxCommits = 4;
+    std::array<TlsMarks, kMaxCommits> pending{};
+    uint8_t commits = 0, serial = 0;
+    bool is_protected = false;  // all that carries it on has been published once
     TcpEndpoint client, backend;
 };
 

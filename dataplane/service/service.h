@@ -50,6 +50,7 @@ struct IdleTimeouts {
 enum class Mode : uint8_t {
     forward,  // headers are rewritten; TCP stays end to end (dataplane/forward)
     proxy,    // both TCP ends terminate here, bytes are passed on (dataplane/relay)
+    tls,      // as proxy, and TLS terminates here too
 };
 
 struct Service {

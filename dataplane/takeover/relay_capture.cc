@@ -70,7 +70,7 @@ size_t write_relay_state(const RelayState& state, Instant shared_now, MutableByt
     w.le(static_cast<uint8_t>(state.stage));
     put_tcb(w, state.client, shared_now);
     put_tcb(w, state.backend, shared_now);
-    CHECK(w.ok());
+    CHECK(w.ok() && w.used() == kRelayStateSize);
     return w.used();
 }
 

@@ -15,6 +15,16 @@ FragmentId id_of(const SessionKey& key, FragmentKind kind) { return {key, kind, 
 // ---- Capture
 // -----------------------------------------------------------------------------------------------
 
+// Of a session whose TLS handshake is over and published.
+const TlsStream* Takeover::tls_of(SessionIndex index) const {
+    return relay_ && relay_->publishable(index) ? relay_->tls(index) : nullptr;
+}
+
+// What is only known to us cannot be carried on by another node, and is not published.
+bool Takeover::publishable(SessionIndex index) const {
+    return !relay_ || !relay_->has(index) || relay_->publishable(index);
+}
+
 // A relayed session's fragments say more: how far both its endpoints are.
 size_t Takeover::append_relay(SessionIndex index, Instant now, MutableBytes to) const {
     if (!relay_ || !relay_->has(index)) return 0;
@@ -25,7 +35,7 @@ Published Takeover::publish(SessionIndex index, Instant now) {
     Session& s = *forwarder_.sessions().get(index);
     s.epoch = replicator_.membership().epoch(s.group);
     ++s.header_version;
-    std::array<std::byte, kMaxHeaderValue + kMaxRelayState> buffer;
+    std::array<std::byte, kMaxHeaderValue + kRelayStateSize> buffer;
     size_t header = write_header(s, buffer);
     header += append_relay(index, now, MutableBytes(buffer).subspan(header));
     const Published h = replicator_.publish(id_of(session_key(s), FragmentKind::header), s.group,
@@ -38,10 +48,10 @@ Published Takeover::publish(SessionIndex index, Instant now) {
 
 void Takeover::publish_header(SessionIndex index, Instant now) {
     Session& s = *forwarder_.sessions().get(index);
-    if (s.epoch != replicator_.membership().epoch(s.group))
+    if (s.epoch != replicator_.membership().epoch(s.group) || !publishable(index))
         return;  // not published yet under this epoch
     ++s.header_version;
-    std::array<std::byte, kMaxHeaderValue + kMaxRelayState> buffer;
+    std::array<std::byte, kMaxHeaderValue + kRelayStateSize> buffer;
     size_t size = write_header(s, buffer);
     size += append_relay(index, now, MutableBytes(buffer).subspan(size));
     replicator_.publish(id_of(session_key(s), FragmentKind::header), s.group, s.header_version,
@@ -66,11 +76,39 @@ Published Takeover::publish_segment(SessionIndex index, Instant now) {
     if (active != 0) moving_.push_back(index);
     ++s.segment_version;
     ++counters_.segments;
-    std::array<std::byte, kMaxSegmentValue + kMaxRelayState> buffer;
+    std::array<std::byte, kMaxSegmentValue + kRelayStateSize + TlsStream::kMaxProgress> buffer;
     size_t size = write_segment(s, active, buffer);
     size += append_relay(index, now, MutableBytes(buffer).subspan(size));
+    if (const TlsStream* tls = tls_of(index))
+        size += tls->write_progress(MutableBytes(buffer).subspan(size));
     return replicator_.publish(id_of(session_key(s), FragmentKind::segment), s.group,
                                s.segment_version, Bytes(buffer).first(size), now);
+}
+
+// Everything that a TLS session's next record reveals; all of it must be held by all its owners,
+// because what is missing cannot be learned from the session's ends.
+Published Takeover::publish_tls(SessionIndex index, bool whole, Instant now) {
+    const TlsStream& tls = *relay_->tls(index);
+    Session& s = *forwarder_.sessions().get(index);
+    Published all;
+    const auto add = [&](const Published& p) {
+        all.position = std::max(all.position, p.position);
+        all.owners = all.owners | p.owners | p.also;
+    };
+    if (whole) {
+        add(publish(index, now));
+        std::array<std::byte, TlsStream::kMaxCredential> buffer;
+        const size_t size = tls.write_credential(buffer);
+        add(replicator_.publish(id_of(session_key(s), FragmentKind::credential), s.group,
+                                s.header_version, Bytes(buffer).first(size), now));
+        wipe(buffer);
+    }
+    const std::vector<std::byte> payload = tls.payload();
+    if (!payload.empty())
+        add(replicator_.publish(id_of(session_key(s), FragmentKind::payload), s.group,
+                                s.segment_version + 1, payload, now));
+    add(publish_segment(index, now));
+    return all;
 }
 
 void Takeover::settle(Instant now) {
@@ -89,7 +127,8 @@ void Takeover::publish_progress(unsigned budget, Instant now) {
         const auto index = forwarder_.pop_dirty();
         if (!index) return;
         const Session* s = forwarder_.sessions().get(*index);
-        if (s && s->epoch.value != 0 && s->epoch == replicator_.membership().epoch(s->group))
+        if (s && s->epoch.value != 0 && s->epoch == replicator_.membership().epoch(s->group) &&
+            publishable(*index))
             publish_segment(*index, now);
     }
 }
@@ -109,6 +148,12 @@ void Takeover::publish_end(const Session& s, Instant now) {
     replicator_.erase(id_of(session_key(s), FragmentKind::header), s.group, s.header_version + 1,
                       now);
     replicator_.erase(id_of(alias_key(s), FragmentKind::alias), s.group, s.header_version + 1, now);
+    if (s.has(Session::kRelayed) && services_[s.service].mode == Mode::tls) {
+        for (const FragmentKind kind : {FragmentKind::credential, FragmentKind::payload})
+            for (uint8_t part = 0; part < (kind == FragmentKind::payload ? kMaxParts : 1); ++part)
+                replicator_.erase({session_key(s), kind, part}, s.group,
+                                  std::max(s.header_version, s.segment_version) + 1, now);
+    }
     if (s.segment_version > 0)
         replicator_.erase(id_of(session_key(s), FragmentKind::segment), s.group,
                           s.segment_version + 1, now);
@@ -126,8 +171,12 @@ uint32_t Takeover::republish(uint32_t cursor, unsigned budget, Instant now) {
         cursor = index.slot + 1;
         const Session& s = *table.get(index);
         if (s.epoch.value == 0 || replicator_.membership().role(s.group) != Role::holder) continue;
+        if (!publishable(index)) continue;
         publish(index, now);
-        if (s.segment_version > 0) publish_segment(index, now);
+        if (tls_of(index))
+            publish_tls(index, true, now);
+        else if (s.segment_version > 0)
+            publish_segment(index, now);
         publish_application(index, now);
     }
     return cursor;
@@ -149,7 +198,7 @@ std::optional<SessionIndex> Takeover::take(const Fragment& fragment, Instant now
                 apply_application(index, fragment);
             return std::nullopt;
         case FragmentKind::alias:    // the header says all that it does; the worker follows it
-        case FragmentKind::payload:  // not used by forward mode
+        case FragmentKind::payload:  // of TLS sessions: restore_gathered()
         case FragmentKind::credential:
             return std::nullopt;
     }
@@ -170,6 +219,9 @@ std::optional<SessionIndex> Takeover::restore(const Fragment& header, Instant no
         ++counters_.unreadable;
         return std::nullopt;
     }
+    // Writing goes on from the newest state there is or not at all: that is known when all has been
+    // gathered.
+    if (services_[session->service].mode == Mode::tls) return std::nullopt;
     if (const SessionIndex known = find(header.id.session)) {
         Session& s = *forwarder_.sessions().get(known);
         const bool same = backend_key(s) == backend_key(*session);
@@ -208,9 +260,71 @@ std::optional<SessionIndex> Takeover::restore(const Fragment& header, Instant no
     return *index;
 }
 
+// The value of a fragment in the store, whose parts must be of one version.
+std::vector<std::byte> Takeover::whole_value(const SessionKey& session, FragmentKind kind) const {
+    std::vector<std::byte> value;
+    const auto first = replicator_.store().find({session, kind, 0});
+    for (uint8_t i = 0; first && i < first->parts; ++i) {
+        const auto f = replicator_.store().find({session, kind, i});
+        if (!f || f->version != first->version) return {};
+        value.insert(value.end(), f->value.begin(), f->value.end());
+    }
+    return value;
+}
+
+std::vector<SessionIndex> Takeover::restore_gathered(GroupId group, Instant now) {
+    std::vector<SessionKey> keys;
+    replicator_.store().walk(0, [&](const Fragment& f) {
+        if (f.group == group && f.id.kind == FragmentKind::credential) keys.push_back(f.id.session);
+        return true;
+    });
+    std::vector<SessionIndex> restored;
+    for (const SessionKey& key : keys)
+        if (const auto index = restore_tls(key, now)) restored.push_back(*index);
+    return restored;
+}
+
+std::optional<SessionIndex> Takeover::restore_tls(const SessionKey& key, Instant now) {
+    const auto header = replicator_.store().find(id_of(key, FragmentKind::header));
+    const auto segment = replicator_.store().find(id_of(key, FragmentKind::segment));
+    if (!header || !segment || find(key)) return std::nullopt;
+    Bytes rest, moving;
+    auto session = read_header(*header, services_, rest);
+    if (!session || !session->has(Session::kRelayed) || !read_segment(*segment, *session, moving) ||
+        moving.size() < kRelayStateSize) {
+        ++counters_.unreadable;
+        return std::nullopt;
+    }
+    const auto state = read_relay_state(moving.first(kRelayStateSize), now + wall_offset_);
+    const std::vector<std::byte> progress(moving.begin() + kRelayStateSize, moving.end());
+    session->segment_version = segment->version.number;
+    session->set(Session::kCommitted);
+    const auto index =
+        state ? forwarder_.restore(*session, now) : std::unexpected(DropReason::invalid_state);
+    if (!index) {
+        ++counters_.refused;
+        return std::nullopt;
+    }
+    std::vector<std::byte> credential = whole_value(key, FragmentKind::credential);
+    const bool proven = relay_->restore_tls(*index, *state, credential, progress,
+                                            whole_value(key, FragmentKind::payload), now);
+    wipe(credential);
+    if (!proven) {
+        forwarder_.drop(*index, now);
+        ++counters_.refused;
+        return std::nullopt;
+    }
+    ++counters_.restored;
+    if (const auto f = replicator_.store().find(id_of(key, FragmentKind::application)))
+        apply_application(*index, *f);
+    publish_tls(*index, true, now);
+    return *index;
+}
+
 void Takeover::apply_segment(SessionIndex index, const Fragment& segment, Instant now) {
     Session& s = *forwarder_.sessions().get(index);
     if (segment.version.number < s.segment_version) return;
+    if (services_[s.service].mode == Mode::tls) return;  // it was restored from the newest
     Bytes rest;
     const bool read = read_segment(segment, s, rest);
     const auto relay_state = read_relay_state(rest, now + wall_offset_);
@@ -222,15 +336,9 @@ void Takeover::apply_segment(SessionIndex index, const Fragment& segment, Instan
     s.segment_version = segment.version.number;
 }
 
-// The parts of a value are in the store, as far as they have come; it is whole when all are of one
-// version.
 void Takeover::apply_application(SessionIndex index, const Fragment& part) {
-    std::vector<std::byte> value;
-    for (uint8_t i = 0; i < part.parts; ++i) {
-        const auto f = replicator_.store().find({part.id.session, FragmentKind::application, i});
-        if (!f || f->version != part.version) return;
-        value.insert(value.end(), f->value.begin(), f->value.end());
-    }
+    const std::vector<std::byte> value = whole_value(part.id.session, FragmentKind::application);
+    if (value.empty()) return;
     auto attributes = read_attributes(value);
     if (!attributes) {
         ++counters_.unreadable;

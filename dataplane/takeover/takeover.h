@@ -49,6 +49,8 @@ public:
     // Publishes header and alias: what a SYN-ACK reveals. Both are needed to carry the session on.
     Published publish(SessionIndex index, Instant now);
     void publish_header(SessionIndex index, Instant now);
+    // How far a TLS session has come; `whole`: and everything else that carries it on.
+    Published publish_tls(SessionIndex index, bool whole, Instant now);
     // Publishes the progress of sessions that moved since last time, at most `budget`.
     void publish_progress(unsigned budget, Instant now);
     void publish_end(const Session& session, Instant now);
@@ -57,6 +59,9 @@ public:
 
     // Takes in a fragment of a group just acquired; the session when it was restored by this one.
     std::optional<SessionIndex> take(const Fragment& fragment, Instant now);
+    // All fragments of a group just acquired are in the store that there are: carries its TLS
+    // sessions on.
+    std::vector<SessionIndex> restore_gathered(GroupId group, Instant now);
     // The session that a fragment's key names, if it is here.
     SessionIndex find(const SessionKey& key) const;
 
@@ -71,6 +76,10 @@ public:
 private:
     std::optional<SessionIndex> restore(const Fragment& header, Instant now);
     void apply_segment(SessionIndex index, const Fragment& segment, Instant now);
+    std::optional<SessionIndex> restore_tls(const SessionKey& key, Instant now);
+    std::vector<std::byte> whole_value(const SessionKey& session, FragmentKind kind) const;
+    const TlsStream* tls_of(SessionIndex index) const;
+    bool publishable(SessionIndex index) const;
     size_t append_relay(SessionIndex index, Instant now, MutableBytes to) const;
     void apply_application(SessionIndex index, const Fragment& part);
     void publish_application(SessionIndex index, Instant now);

@@ -95,6 +95,8 @@ class Traffic:
         argv = ["python3", ROOT / "tools/lab/traffic.py", "--out", self.out]
         for target in targets:
             argv += ["--target", target]
+        if lab.options.mode == "tls":
+            argv += ["--ca", lab.ca]
         for name, value in options.items():
             argv += [f"--{name.replace('_', '-')}", str(value)]
         self.began = time.monotonic()

@@ -20,12 +20,20 @@ def device(options, number, interface):
     return f"net_{options.device}{number},iface={interface}"
 
 
-def service(options, name, port, number, backends):
+def certificates(folder):
+    """[[service.certificate]] for each kind of key."""
+    return "".join(table("[service.certificate]", chain=str(folder / f"{kind}.pem"), key=str(folder / f"{kind}.key"))
+                   for kind in plan.KEY_KINDS)
+
+
+def service(options, name, port, number, backends, folder):
     """One VIP service. Each has pool addresses of its own; all move together in group 1."""
     text = table("[service]", name=name, group=1, vip=[plan.VIP4, plan.VIP6], port=port, mode=options.mode,
                  commit=options.commit, nudge=options.nudge,
                  pool=[f"203.0.113.{200 + number}", f"2001:db8:2::{200 + number}"],
                  health=None if options.health else False)
+    if options.mode == "tls":
+        text += table("service.tls", alpn=["http/1.1"]) + certificates(folder)
     if options.health:
         text += table("service.health", interval="200ms", timeout="150ms", rise=1, fall=2)
     for backend in backends:
@@ -59,8 +67,8 @@ def holdfast_toml(lab, folder, options, number):
         table("[group]", id=1, order=plan.node_names(options)),
     ]
     backends = [h for h in plan.hosts(options) if h.kind == "backend"]
-    parts += [service(options, "web", plan.WEB_PORT, 0, backends),
-              service(options, "stream", plan.STREAM_PORT, 1, backends)]
+    parts += [service(options, "web", plan.WEB_PORT, 0, backends, folder),
+              service(options, "stream", plan.STREAM_PORT, 1, backends, folder)]
     return f"# Node {name} of lab {lab}, made by tools/lab.\n" + "\n".join(p for p in parts if p)
 
 

@@ -12,6 +12,8 @@ FRONT, BACK, RING = "front", "back", "ring"
 LINKS = (FRONT, BACK, RING)
 WEB_PORT, STREAM_PORT = 80, 7000
 VIP4, VIP6 = "198.51.100.10", "2001:db8:1::10"
+KEY_KINDS = ("ec", "rsa")  # certificates of services that terminate TLS
+SERVER_NAME = "www.example.com"
 MAX_NODES, MAX_PEERS = 16, 40
 
 
@@ -24,7 +26,7 @@ class Options:
     backends: int = 2
     device: str = "af_packet"  # af_packet | af_xdp
     copies: int = 2
-    mode: str = "forward"  # forward | proxy
+    mode: str = "forward"  # forward | proxy | tls
     commit: str = "all"  # all | any | none
     nudge: bool = True
     ring: str = "udp"  # udp (multicast) | unicast | dpdk

@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 import sys
 import time
 
@@ -129,13 +130,23 @@ def keep_alive(connection):
         connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
+def secure(record, plan):
+    """What makes a connection a TLS one: of both versions in turn, its certificate checked."""
+    if not plan.ca:
+        return {}
+    context = ssl.create_default_context(cafile=plan.ca)
+    version = ssl.TLSVersion.TLSv1_3 if record.number // 2 % 2 else ssl.TLSVersion.TLSv1_2
+    context.minimum_version = context.maximum_version = version
+    return {"ssl": context, "server_hostname": plan.server_name}
+
+
 async def carry(record, plan):
     """One connection from its SYN to its end. Never raises: what happened is in the record."""
     writer = None
     try:
         async with asyncio.timeout(plan.seconds + GRACE_S):
             began = time.monotonic()
-            reader, writer = await asyncio.open_connection(*record.target)
+            reader, writer = await asyncio.open_connection(*record.target, **secure(record, plan))
             record.connect_ms = (time.monotonic() - began) * 1000
             keep_alive(writer.get_extra_info("socket"))
             record.local = "{}:{}".format(*writer.get_extra_info("sockname")[:2])
@@ -149,6 +160,8 @@ async def carry(record, plan):
         record.outcome = "refused"
     except TimeoutError:  # ours, or the kernel's ETIMEDOUT
         record.outcome, record.detail = "timeout", f"{record.bytes} bytes"
+    except ssl.SSLError as error:
+        record.outcome, record.detail = "tls", str(error)
     except OSError as error:
         record.outcome, record.detail = "lost", str(error)
     finally:
@@ -207,6 +220,8 @@ def parse():
     parser.add_argument("--step-ms", type=int, default=20, help="pace: a write each so often")
     parser.add_argument("--ramp-ms", type=float, default=2.0, help="between two connections' beginnings")
     parser.add_argument("--note-ms", type=float, default=60.0, help="keep every stall longer than this")
+    parser.add_argument("--ca", help="a file of trusted certificates: connections are TLS ones")
+    parser.add_argument("--server-name", default="www.example.com")
     parser.add_argument("--out", required=True)
     return parser.parse_args()
 

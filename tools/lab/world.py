@@ -12,6 +12,7 @@ import random
 import secrets
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -178,6 +179,23 @@ class Lab:
             self.spawn(host.name, ["python3", str(ROOT / "tools/lab/server.py"), "--port", str(plan.STREAM_PORT)],
                        key=f"{host.name}/server")
 
+    def make_certificates(self):
+        """Self-signed, one of each kind of key; clients trust ca.pem."""
+        keys = {"ec": ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"], "rsa": ["rsa:2048"]}
+        pem = ""
+        for kind in plan.KEY_KINDS:
+            chain, key = (self.folder / f"{kind}.{part}" for part in ("pem", "key"))
+            if not chain.exists():
+                subprocess.run(["openssl", "req", "-x509", "-newkey", *keys[kind], "-nodes", "-keyout", str(key), "-out",
+                                str(chain), "-days", "30", "-subj", f"/CN={plan.SERVER_NAME}", "-addext",
+                                f"subjectAltName=DNS:{plan.SERVER_NAME}"], check=True, capture_output=True)
+            pem += chain.read_text()
+        self.ca.write_text(pem)
+
+    @property
+    def ca(self):
+        return self.folder / "ca.pem"
+
     def make_file(self, name, size):
         """A file that nginx serves: the same bytes each time, different everywhere."""
         path = self.folder / "www" / name
@@ -225,6 +243,8 @@ class Lab:
         if not secret.exists():
             secret.touch(mode=0o600)
             secret.write_text(secrets.token_hex(32) + "\n")
+        if self.options.mode == "tls":
+            self.make_certificates()
         file = own / "holdfast.toml"
         file.write_text(config.holdfast_toml(self.name, self.folder, self.options, self.nodes().index(node)))
         # In its place it has cores of its own; here it shares two with everybody, and goes first.

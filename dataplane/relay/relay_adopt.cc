@@ -1,0 +1,86 @@
+// Relayed sessions that another node carried before.
+#include <algorithm>
+
+#include "dataplane/forward/too_big.h"
+#include "dataplane/relay/align.h"
+#include "dataplane/relay/relay.h"
+
+namespace holdfast {
+namespace {
+
+// What every end answers with an ACK that says where it is (RFC 9293 section 3.10.7.4, first
+// check), whatever it has received.
+TcpSegment old_octet(const TcpEndpoint& end, Instant now, TcpOptions& options) {
+    const Tcb& t = end.state();
+    TcpSegment s;
+    s.seq = t.snd_una - 1;
+    s.ack = end.ack_point();
+    s.flags = tcp_flag::ack;
+    const uint32_t window = static_cast<uint32_t>(t.rcv_offered - s.ack) >> t.rcv_wscale;
+    s.window = static_cast<uint16_t>(std::min<uint32_t>(window, 0xffff));
+    if (t.has(Tcb::timestamps)) options.timestamps = {timestamp_ms(now) + t.ts_offset, t.ts_recent};
+    return s;
+}
+
+}  // namespace
+
+void Relay::restore(SessionIndex index, const RelayState& state, Instant now) {
+    const RelaySession* known = find(index);
+    // What the peers told is newer than any fragment.
+    if (known && known->heard) return;
+    if (known) --open_;
+    RelaySession& s = begin(index, forwarder_.sessions().get(index)->client.address.is_v4());
+    carry_on(s, align(state), now);
+}
+
+void Relay::carry_on(RelaySession& s, const RelayState& aligned, Instant now) {
+    s.announced = true;
+    s.client.restore(aligned.client, options_.takeover, now);
+    s.stage = aligned.stage;
+    if (s.stage != RelayStage::opening) {
+        // It was committed, or nobody but the backend had heard of it.
+        if (s.stage == RelayStage::committing) s.stage = RelayStage::open;
+        s.backend.restore(aligned.backend, options_.takeover, now);
+        s.backend.allow_ack(aligned.backend.rcv_nxt);
+    }
+    if (s.stage != RelayStage::opening || s.tls) {
+        s.client.allow_ack(aligned.client.rcv_nxt);
+        s.to_probe = true;
+    }
+    ++counters_.adopted;
+    touch(s.index);
+}
+
+// Asks both peers where they are, by an old octet (RFC 9293 section 3.10.7.4, first check). What
+// one acknowledges is what the other need not send again; the rest it is told to send at once.
+void Relay::probe(RelaySession& s, Instant now) {
+    s.to_probe = false;
+    for (const Direction side : {Direction::from_client, Direction::from_backend}) {
+        const TcpEndpoint& end = s.end(side);
+        if (end.state().state < TcpState::established) continue;
+        TcpOptions options;
+        const TcpSegment old = old_octet(end, now, options);
+        send(s, side, old, options, {}, now);
+    }
+    const Session& session = *forwarder_.sessions().get(s.index);
+    s.to_wake = services_[session.service].nudge ? 3 : 0;
+}
+
+// A receiver has said how far it is: the other side's sender may go on from there.
+void Relay::wake_senders(RelaySession& s, Instant now) {
+    for (const Direction receiver : {Direction::from_client, Direction::from_backend}) {
+        if (!(s.answered & side_bit(receiver))) continue;
+        const Direction sender = opposite(receiver);
+        const Session& session = *forwarder_.sessions().get(s.index);
+        std::array<std::byte, 160> frame;
+        const size_t size =
+            make_too_big(forwarder_, session, sender, s.end(sender).ack_point(), frame);
+        if (size == 0) continue;
+        ++counters_.woken;
+        events_.on_relay_frame(s.index, sender, Bytes(frame).first(size), Reveals::nothing, now);
+    }
+    s.to_wake &= static_cast<uint8_t>(~s.answered);
+    s.answered = 0;
+}
+
+}  // namespace holdfast

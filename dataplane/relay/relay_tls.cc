@@ -1,0 +1,87 @@
+// Relayed sessions that terminate TLS: what differs from passing bytes on.
+#include "dataplane/relay/align.h"
+#include "dataplane/relay/relay.h"
+
+namespace holdfast {
+
+const TlsStream* Relay::tls(SessionIndex index) const {
+    return has(index) ? sessions_[index.slot]->tls.get() : nullptr;
+}
+
+bool Relay::publishable(SessionIndex index) const {
+    return has(index) && (!sessions_[index.slot]->tls || sessions_[index.slot]->is_protected);
+}
+
+bool Relay::poll_handshakes() {
+    if (!tls_) return false;
+    bool any = false;
+    while (auto task = tls_->handshakes.poll()) {
+        --tls_->outstanding;
+        const SessionIndex index{static_cast<uint32_t>(task->token),
+                                 static_cast<uint32_t>(task->token >> 32)};
+        RelaySession* s = find(index);
+        if (!s || !s->tls) continue;  // it went away meanwhile
+        s->tls->on_handshake(std::move(task), s->client);
+        touch(index);
+        any = true;
+    }
+    return any;
+}
+
+void Relay::step_tls(RelaySession& s, Instant now) {
+    TlsStream& tls = *s.tls;
+    tls.advance(s.client, s.backend, now);
+    s.client.set_receive_room(tls.client_room());
+    if (tls.phase() == TlsStream::Phase::failed) {
+        // A failed handshake says so to the client; anything later ends at once.
+        const bool told = s.stage == RelayStage::opening && s.client.state().has(Tcb::fin_queued);
+        const TcpState state = s.client.state().state;
+        s.failed = !told || state == TcpState::closed || state == TcpState::fin_wait_2;
+        return;
+    }
+    if (tls.phase() != TlsStream::Phase::records) return;
+    if (s.stage == RelayStage::opening) connect(s, now);
+    s.backend.set_receive_room(tls.backend_room());
+    commit_tls(s, now);
+}
+
+void Relay::commit_tls(RelaySession& s, Instant now) {
+    if (!s.tls->wants_commit() || s.commits == RelaySession::kMaxCommits) return;
+    const TlsMarks marks = s.tls->marks();
+    const bool first = !s.is_protected;
+    s.is_protected = true;
+    s.pending[s.serial % RelaySession::kMaxCommits] = marks;
+    if (!events_.on_relay_commit(s.index, s.serial, first, now)) {
+        s.is_protected = !first;
+        return;
+    }
+    s.tls->note(marks);
+    ++s.serial;
+    ++s.commits;
+}
+
+void Relay::on_held(SessionIndex index, uint8_t serial) {
+    RelaySession* s = find(index);
+    if (!s || s->commits == 0) return;
+    const TlsMarks& marks = s->pending[serial % RelaySession::kMaxCommits];
+    --s->commits;
+    s->client.allow_send(marks.send);
+    s->client.allow_ack(marks.ack);
+    touch(index);
+}
+
+bool Relay::restore_tls(SessionIndex index, const RelayState& state, Bytes credential,
+                        Bytes progress, Bytes payload, Instant now) {
+    CHECK(tls_ && !has(index));
+    auto tls = TlsStream::restore(*tls_, credential, progress, payload);
+    if (!tls) return false;
+    RelaySession& s = begin(index, forwarder_.sessions().get(index)->client.address.is_v4());
+    s.tls = std::move(tls);
+    s.is_protected = true;
+    carry_on(s, align_tls(state, *s.tls), now);
+    s.client.allow_send(s.tls->marks().send);
+    if (s.stage == RelayStage::opening) connect(s, now);
+    return true;
+}
+
+}  // namespace holdfast

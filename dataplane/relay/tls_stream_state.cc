@@ -1,0 +1,158 @@
+// A stream's state as another node gets it: docs/protocol.md has the bytes.
+#include "dataplane/relay/tls_stream.h"
+
+namespace holdfast {
+namespace {
+
+constexpr uint8_t kFormat = 1;
+constexpr uint8_t kClosing = 1, kFin = 2, kShut = 4;
+constexpr size_t kMaxHeldCuts = 128;
+
+// The reading part of one, the writing part of the other.
+TlsProgress joined(const TlsProgress& writing, const TlsProgress& reading) {
+    TlsProgress p = writing;
+    p.rx_sequence = reading.rx_sequence;
+    p.rx_generation = reading.rx_generation;
+    p.rx_closed = reading.rx_closed;
+    p.handshake_size = reading.handshake_size;
+    p.handshake = reading.handshake;
+    return p;
+}
+
+}  // namespace
+
+size_t TlsStream::write_credential(MutableBytes to) const {
+    ByteWriter w(to);
+    w.le(kFormat);
+    w.le(tail_start_.value);
+    w.le(static_cast<uint16_t>(tail_.size()));
+    w.put(tail_);
+    const size_t head = w.used();
+    const size_t state = w.ok() ? serialise(*initial_, to.subspan(head)) : 0;
+    CHECK(state > 0);
+    return head + state;
+}
+
+size_t TlsStream::write_progress(MutableBytes to) const {
+    std::array<std::byte, kMaxTlsProgress> progress;
+    const size_t size = serialise(joined(layer_->progress(), point_.rx), progress);
+    ByteWriter w(to);
+    w.le(kFormat);
+    w.le(static_cast<uint8_t>((closing_ ? kClosing : 0) | (point_.fin ? kFin : 0) |
+                              (point_.shut ? kShut : 0)));
+    w.le(point_.client.value);
+    w.le(point_.backend);
+    w.le(static_cast<uint16_t>(early_.size()));
+    w.le(static_cast<uint8_t>(size));
+    w.put(Bytes(progress).first(size));
+    w.le(cut_start_.value);
+    w.le(cut_offset_);
+    w.le(cut_name_.sequence);
+    w.le(cut_name_.generation);
+    w.le(static_cast<uint8_t>(cuts_.size()));
+    for (const Cut& c : cuts_) {
+        w.le(static_cast<uint8_t>(c.type));
+        w.le(c.value);
+    }
+    CHECK(w.ok());
+    return w.used();
+}
+
+bool TlsStream::read_credential(Bytes bytes) {
+    ByteReader r(bytes);
+    if (r.le<uint8_t>() != kFormat) return false;
+    tail_start_.value = r.le<uint32_t>();
+    const Bytes tail = r.take(r.le<uint16_t>());
+    tail_.assign(tail.begin(), tail.end());
+    const auto state = parse_tls_record_state(r.rest());
+    if (!r.ok() || !state) return false;
+    initial_ = SecretPtr<TlsRecordState>(shared_.states);
+    if (!initial_) return false;
+    *initial_ = *state;
+    return true;
+}
+
+bool TlsStream::read_progress(Bytes bytes, size_t& early) {
+    ByteReader r(bytes);
+    if (r.le<uint8_t>() != kFormat) return false;
+    const uint8_t flags = r.le<uint8_t>();
+    closing_ = flags & kClosing;
+    point_.fin = flags & kFin;
+    point_.shut = flags & kShut;
+    point_.client.value = r.le<uint32_t>();
+    point_.backend = r.le<uint32_t>();
+    early = r.le<uint16_t>();
+    const auto progress = parse_tls_progress(r.take(r.le<uint8_t>()));
+    if (!r.ok() || !progress) return false;
+    Wiped<TlsRecordState> state(*initial_);
+    if (!holdfast::advance(*state, *progress, shared_.records.keys())) return false;
+    layer_ = TlsRecordLayer::make(shared_.records, *state);
+    if (!layer_) return false;
+    point_.rx = *progress;
+    cut_start_.value = r.le<uint32_t>();
+    cut_offset_ = r.le<uint32_t>();
+    cut_name_.sequence = r.le<uint64_t>();
+    cut_name_.generation = r.le<uint32_t>();
+    return read_cuts(r);
+}
+
+// Their names must lead to just where writing goes on.
+bool TlsStream::read_cuts(ByteReader& r) {
+    const uint8_t count = r.le<uint8_t>();
+    if (count > kMaxHeldCuts) return false;
+    TlsRecordName name = cut_name_;
+    cuts_end_ = cut_start_;
+    for (uint8_t i = 0; i < count; ++i) {
+        const auto type = static_cast<TlsContentType>(r.le<uint8_t>());
+        const Cut c{type, r.le<uint16_t>()};
+        const bool known = type == TlsContentType::application_data ||
+                           type == TlsContentType::alert || type == TlsContentType::handshake;
+        if (!known || plain_size(c) > kTlsMaxPlaintext) return false;
+        cuts_.push_back(c);
+        cuts_end_ = cuts_end_ + wire_size(c);
+        name = name_after(name, c);
+    }
+    return r.done() && name == layer_->next_tx();
+}
+
+std::unique_ptr<TlsStream> TlsStream::restore(TlsShared& shared, Bytes credential, Bytes progress,
+                                              Bytes payload) {
+    std::unique_ptr<TlsStream> s(new TlsStream(shared));
+    size_t early = 0;
+    if (!s->read_credential(credential) || !s->read_progress(progress, early)) {
+        ++shared.counters.unprovable;
+        return nullptr;
+    }
+    s->phase_ = Phase::records;
+    s->tail_written_ = false;
+    s->in_start_ = s->point_.client;
+    s->written_ = s->point_.backend - (s->point_.shut ? 1 : 0);
+    s->client_closed_ = s->point_.rx.rx_closed;
+    s->shut_backend_ = s->point_.fin;
+    if (early > 0) {
+        ByteReader r(payload);
+        const SeqNum start{r.le<uint32_t>()};
+        const Bytes bytes = r.rest();
+        // What was acknowledged to the client and is not here is lost: better say so.
+        if (!r.ok() || start != s->point_.client || bytes.size() < early) {
+            ++shared.counters.unprovable;
+            return nullptr;
+        }
+        s->in_.assign(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(early));
+        s->early_ = s->in_;
+    }
+    s->sent_ = UINT32_MAX;
+    s->noted_ = s->marks();
+    return s;
+}
+
+std::vector<std::byte> TlsStream::payload() const {
+    if (early_.empty()) return {};
+    std::vector<std::byte> value(4 + early_.size());
+    ByteWriter w(value);
+    w.le(point_.client.value);
+    w.put(early_);
+    return value;
+}
+
+}  // namespace holdfast

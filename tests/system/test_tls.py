@@ -1,0 +1,97 @@
+"""mode = tls: TLS terminates in the appliance, and the same live connection goes on at another one."""
+import hashlib
+import json
+import time
+
+from tests.system.harness import (Capture, Traffic, accept, check, check_turns, counters, limit, plan, wait_new_holder)
+from tests.system.test_failover import two_deaths
+from tests.system.test_forward import survives
+
+SUITES = {"1.3": ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"],
+          "1.2": ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305",
+                  "ECDHE-ECDSA-CHACHA20-POLY1305"]}
+
+
+def suite_options(version, suite):
+    return ["--tls13-ciphers" if version == "1.3" else "--ciphers", suite, "--tlsv" + version, "--tls-max", version]
+
+
+def curl_words(lab, host, port, path, *more):
+    """curl of https://www.example.com at the VIP: the certificate is checked."""
+    return ["curl", "-sS", "-g", "-m", "60", "--cacert", str(lab.ca), "--connect-to",
+            f"{plan.SERVER_NAME}:{port}:{host}:{port}", f"https://{plan.SERVER_NAME}:{port}{path}", *more]
+
+
+def vip_of(family):
+    return plan.VIP4 if family == 4 else f"[{plan.VIP6}]"
+
+
+def test_tls_requests_pass(case):
+    """curl with every suite of TLS 1.2 and 1.3, both families, 8 MB down and up by sha256."""
+    with case.lab(nodes=3, mode="tls") as lab:
+        wanted = lab.make_file("8m", 8 << 20)
+        digest = hashlib.sha256(wanted.read_bytes()).hexdigest()
+        tried = 0
+        for version, suites in SUITES.items():
+            for suite in suites:
+                host, more = vip_of(4 + tried % 2 * 2), suite_options(version, suite)
+                copy = lab.folder / "copy"
+                lab.exec("c1", curl_words(lab, host, plan.WEB_PORT, "/8m", "-o", str(copy), *more))
+                check(copy.read_bytes() == wanted.read_bytes(), f"a download with {suite} differs")
+                told = json.loads(lab.exec("c1", curl_words(lab, host, plan.WEB_PORT, "/upload", "-T", str(wanted),
+                                                            *more)).stdout)
+                check(told["sha256"] == digest, f"an upload with {suite} differs")
+                tried += 1
+        return f"{tried} suites, 8 MB each way"
+
+
+@limit(90)
+def test_tls_failover_200(case):
+    """200 TLS connections of both versions, both ways: the holder is killed, then the adopter."""
+    return two_deaths(case, mode="tls")
+
+
+@limit(90)
+def test_tls_failover_loss(case):
+    """The same with 1 % seeded loss on the ring."""
+    return two_deaths(case, mode="tls", loss_percent=1.0, loss_seed=5)
+
+
+def test_tls_two_workers(case):
+    """Two workers: handshakes come back to the worker that owns the session."""
+    return survives(case, mode="tls", workers=2, connections=40)
+
+
+@limit(90)
+def test_tls_paused_holder(case):
+    """The holder of TLS connections is stopped for 3 s and wakes: one holder on the wire, byte-exact."""
+    with case.lab(nodes=3, mode="tls") as lab:
+        captures = {n: Capture(lab, n, "front") for n in lab.nodes()}
+        traffic = Traffic(lab, downloads=20, uploads=20, echoes=4, seconds=8, rate=20_000)
+        traffic.wait_moving()
+        first, epoch = lab.holder(), lab.epoch()
+        lab.pause(first)
+        wait_new_holder(lab, first)
+        time.sleep(3)
+        lab.resume(first)
+        result = traffic.result()
+        epochs = lab.epoch() - epoch + 1
+        order = check_turns({n: captures[n].stop() for n in lab.nodes()}, first, epochs, "front")
+        result.all_well()
+        return (f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()}; "
+                f"senders in turn: {' '.join(order)}")
+
+
+@limit(60)
+def test_tls_handover(case):
+    """SIGTERM hands TLS connections over."""
+    with case.lab(nodes=3, mode="tls") as lab:
+        traffic = Traffic(lab, downloads=20, uploads=20, echoes=4, seconds=5, rate=20_000, step_ms=5)
+        traffic.wait_moving()
+        time.sleep(0.5)
+        first = lab.holder()
+        check(lab.stop(first), f"{first} did not end on SIGTERM")
+        wait_new_holder(lab, first)
+        result = traffic.result()
+        result.all_well()
+        return f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()}"
