@@ -1,7 +1,7 @@
 # Thin over Meson, because people type `make`. Everything that needs namespaces runs as root.
 BUILD ?= build
 T ?= 60
-FUZZERS ?= ring_frame_fuzz frame_fuzz record_fuzz config_fuzz client_hello_fuzz tls_record_fuzz
+FUZZERS ?= ring_frame_fuzz frame_fuzz record_fuzz config_fuzz tcp_fuzz client_hello_fuzz tls_record_fuzz
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)

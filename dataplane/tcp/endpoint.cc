@@ -114,7 +114,7 @@ void TcpEndpoint::probe(Instant now, TcpOutput& out) {
 }
 
 void TcpEndpoint::on_packet_too_big(uint16_t mss, SeqNum quoted_seq, Instant now) {
-    if (quoted_seq < tcb_.snd_una || quoted_seq >= tcb_.snd_max) return;
+    if (!may_send_data() || quoted_seq < tcb_.snd_una || quoted_seq >= tcb_.snd_max) return;
     mss = std::max(mss, std::min(config_.min_path_mss, tcb_.mss));
     if (mss >= tcb_.mss) return;
     ++pool_.counters.packets_too_big;

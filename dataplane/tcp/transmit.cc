@@ -8,6 +8,8 @@ namespace holdfast {
 namespace {
 constexpr uint32_t kTimestampsSize = 12;
 constexpr uint32_t kSackBlocksWithData = 3;
+// Where segments are tiny, bytes come first.
+bool sack_beside_data(const Tcb& tcb) { return tcb.mss >= 128; }
 constexpr uint32_t sack_size(uint32_t blocks) { return blocks == 0 ? 0 : 4 + 8 * blocks; }
 }  // namespace
 
@@ -39,9 +41,9 @@ SeqNum TcpEndpoint::send_end() const {
 // Payload of a full segment, the options it will carry taken off.
 uint32_t TcpEndpoint::segment_limit() const {
     uint32_t options = tcb_.has(Tcb::timestamps) ? kTimestampsSize : 0;
-    if (tcb_.has(Tcb::sack) && (!reassembly_.empty() || duplicate_))
+    if (tcb_.has(Tcb::sack) && (!reassembly_.empty() || duplicate_) && sack_beside_data(tcb_))
         options += sack_size(kSackBlocksWithData);
-    return tcb_.mss > 2 * options ? tcb_.mss - options : tcb_.mss / 2;
+    return tcb_.mss - options;
 }
 
 // Length, in sequence numbers, of the next new segment; 0 when the window (or the sender's side of
@@ -215,6 +217,7 @@ void TcpEndpoint::emit(TcpSegment h, std::span<const Bytes> payload, Instant now
 // Beside data no more than segment_limit() left room for.
 uint8_t TcpEndpoint::sack_options(TcpOptions& o, bool alone) {
     if (reassembly_.empty() && !duplicate_) return 0;
+    if (!alone && !sack_beside_data(tcb_)) return 0;
     const size_t room = alone && !o.timestamps ? TcpOptions::kMaxSackBlocks : kSackBlocksWithData;
     uint8_t n = 0;
     if (duplicate_) {
@@ -237,6 +240,8 @@ void TcpEndpoint::send_reset(SeqNum seq, bool with_ack, Instant now, TcpOutput& 
 // The right edge to offer now: it moves when there is a full segment more, or half of all
 // (RFC 9293 section 3.8.6.2.2).
 SeqNum TcpEndpoint::next_edge() const {
+    // A SYN-ACK that goes out again can offer no more than the first.
+    if (tcb_.state == TcpState::syn_received) return tcb_.rcv_offered;
     // What cannot be said is not offered.
     const SeqNum sayable =
         later(ack_point(), tcb_.last_ack_sent) + (uint32_t{65535} << tcb_.rcv_wscale);
