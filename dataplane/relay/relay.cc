@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "dataplane/relay/relay_link.h"
 #include "dataplane/relay/segment_frame.h"
+#include "dataplane/tcp/initial_sequence.h"
 #include "dataplane/wire/ethernet.h"
 #include "dataplane/wire/ip.h"
 
@@ -48,25 +50,6 @@ bool is_done(const TcpEndpoint& e) {
 }  // namespace
 
 const std::span<const CounterInfo<RelayCounters>> kRelayCounters = kTable;
-
-// One endpoint's way out: to the wire, and to the other endpoint.
-class Relay::Link final : public TcpOutput {
-public:
-    Link(Relay& relay, RelaySession& session, Direction side, Instant now)
-        : relay_(relay), session_(session), side_(side), now_(now) {}
-    void transmit(const TcpEndpoint&, const TcpSegment& segment, const TcpOptions& options,
-                  std::span<const Bytes> payload) override {
-        relay_.send(session_, side_, segment, options, payload, now_);
-    }
-    void deliver(Bytes in_order) override { relay_.pass_on(session_, side_, in_order); }
-    void on_tcp_event(TcpEvent event) override { relay_.on_event(session_, side_, event, now_); }
-
-private:
-    Relay& relay_;
-    RelaySession& session_;
-    Direction side_;
-    Instant now_;
-};
 
 Relay::Relay(const RelayOptions& options, std::span<const Service> services, Forwarder& forwarder,
              RelayEvents& events, Instant now)
@@ -164,16 +147,19 @@ void Relay::note_sender(const Step& step, const EthernetHeader& ethernet, Instan
     session.client_vlan = ethernet.vlan;
 }
 
-// RFC 6528: of the time and the tuple, under a secret that all nodes share. The backend's follows
-// from the client's: a node that begins the backend's side again says the same.
+// The backend's sequence numbers follow from the client's: a node that begins the backend's side
+// again says the same.
 TcpOpening Relay::opening(const RelaySession& s, Direction side, Instant now) const {
     const Session& session = *forwarder_.sessions().get(s.index);
-    const bool client = side == Direction::from_client;
-    const TupleHash hash(load_le<uint64_t>(options_.secret.data()));
-    const uint32_t h = hash(words_of(client ? client_key(session) : backend_key(session)));
-    const auto clock = static_cast<uint32_t>((now + options_.wall_offset).ns / 4'000);
-    const SeqNum iss = client ? SeqNum{h + clock} : s.client.state().iss + h;
-    return {iss, h * 2'654'435'761u - timestamp_ms(now) + timestamp_ms(now + options_.wall_offset)};
+    const Duration wall = now + options_.wall_offset - Instant{0};
+    if (side == Direction::from_client) {
+        const TcpTuple tuple{session.vip, session.client};
+        return {initial_sequence(options_.secret, tuple, wall),
+                timestamp_offset(options_.secret, tuple, now, wall)};
+    }
+    const TcpTuple tuple{session.pool, session.backend};
+    const SeqNum iss = initial_sequence(options_.secret, tuple, Duration{});
+    return {iss + s.client.state().iss.value, timestamp_offset(options_.secret, tuple, now, wall)};
 }
 
 void Relay::begin_tls(RelaySession& s) {
@@ -246,9 +232,9 @@ void Relay::on_event(RelaySession& s, Direction side, TcpEvent event, Instant no
             return;  // as the event that follows
         case TcpEvent::fin_acked:
             s.changed = true;
-            return acknowledge(s, side);
+            return acknowledge(s, side, now);
         case TcpEvent::acked:
-            return acknowledge(s, side);
+            return acknowledge(s, side, now);
         case TcpEvent::peer_fin:
             if (!s.tls)
                 s.end(other).shutdown();
@@ -300,15 +286,26 @@ void Relay::pass_on(RelaySession& s, Direction from, Bytes bytes) {
     s.failed = true;
 }
 
+// Half closed, for the idle timeout and for those who look.
+void Relay::note_fin(RelaySession& s, Direction side, Instant now) {
+    using enum SessionState;
+    const SessionState before = forwarder_.sessions().get(s.index)->state;
+    const bool client = side == Direction::from_client;
+    if (is_over(before)) return;
+    const bool both = before == both_fin || before == (client ? backend_fin : client_fin);
+    forwarder_.set_state(s.index, both ? both_fin : client ? client_fin : backend_fin, now);
+}
+
 // What `side` has acknowledged of what we passed on, the other side may be told.
-void Relay::acknowledge(RelaySession& s, Direction side) {
+void Relay::acknowledge(RelaySession& s, Direction side, Instant now) {
     if (s.tls) return;  // TlsStream::advance() looks
     const Tcb& to = s.end(side).state();
     TcpEndpoint& source = s.end(opposite(side));
     if (s.stage < RelayStage::committing) return;
     const SeqNum passed = passed_from(source.state(), to, to.snd_una);
     // After an adoption: what another node had passed on we need not receive any more.
-    source.advance_receive(passed);
+    const bool fin = to.has(Tcb::fin_queued) && to.snd_una > to.fin_seq;
+    fin ? source.advance_receive_past_fin(passed, now) : source.advance_receive(passed);
     source.allow_ack(passed);
 }
 

@@ -20,6 +20,7 @@
 #include "base/timer_wheel.h"
 #include "dataplane/forward/forward.h"
 #include "dataplane/relay/relay_session.h"
+#include "dataplane/tcp/siphash.h"
 #include "dataplane/wire/ethernet.h"
 
 namespace holdfast {
@@ -47,8 +48,8 @@ public:
 struct RelayOptions {
     TcpConfig client, backend;  // as for IPv4; segments of IPv6 are 20 octets smaller
     TcpTakeover takeover;
-    uint32_t chunks = 16'384;            // payload memory of the worker, of 2 KiB each
-    std::array<std::byte, 16> secret{};  // of the cluster: for initial sequence numbers
+    uint32_t chunks = 16'384;  // payload memory of the worker, of 2 KiB each
+    SipKey secret{};           // of the cluster: for initial sequence numbers
     // Of services that terminate TLS, by their index; and where handshakes run.
     std::vector<std::shared_ptr<const TlsContext>> tls;
     Handshakes* handshakes = nullptr;
@@ -115,7 +116,8 @@ private:
     void on_event(RelaySession& s, Direction side, TcpEvent event, Instant now);
     void on_established(RelaySession& s, Direction side, Instant now);
     void pass_on(RelaySession& s, Direction from, Bytes bytes);
-    void acknowledge(RelaySession& s, Direction side);
+    void acknowledge(RelaySession& s, Direction side, Instant now);
+    void note_fin(RelaySession& s, Direction side, Instant now);
     void settle(RelaySession& s, Instant now);
     void flush(RelaySession& s, Instant now);
     void step_tls(RelaySession& s, Instant now);

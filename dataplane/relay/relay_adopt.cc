@@ -1,29 +1,9 @@
 // Relayed sessions that another node carried before.
-#include <algorithm>
-
 #include "dataplane/forward/too_big.h"
 #include "dataplane/relay/align.h"
-#include "dataplane/relay/relay.h"
+#include "dataplane/relay/relay_link.h"
 
 namespace holdfast {
-namespace {
-
-// What every end answers with an ACK that says where it is (RFC 9293 section 3.10.7.4, first
-// check), whatever it has received.
-TcpSegment old_octet(const TcpEndpoint& end, Instant now, TcpOptions& options) {
-    const Tcb& t = end.state();
-    TcpSegment s;
-    s.seq = t.snd_una - 1;
-    s.ack = end.ack_point();
-    s.flags = tcp_flag::ack;
-    const uint32_t window = static_cast<uint32_t>(t.rcv_offered - s.ack) >> t.rcv_wscale;
-    s.window = static_cast<uint16_t>(std::min<uint32_t>(window, 0xffff));
-    if (t.has(Tcb::timestamps)) options.timestamps = {timestamp_ms(now) + t.ts_offset, t.ts_recent};
-    return s;
-}
-
-}  // namespace
-
 void Relay::restore(SessionIndex index, const RelayState& state, Instant now) {
     const RelaySession* known = find(index);
     // What the peers told is newer than any fragment.
@@ -56,11 +36,8 @@ void Relay::carry_on(RelaySession& s, const RelayState& aligned, Instant now) {
 void Relay::probe(RelaySession& s, Instant now) {
     s.to_probe = false;
     for (const Direction side : {Direction::from_client, Direction::from_backend}) {
-        const TcpEndpoint& end = s.end(side);
-        if (end.state().state < TcpState::established) continue;
-        TcpOptions options;
-        const TcpSegment old = old_octet(end, now, options);
-        send(s, side, old, options, {}, now);
+        Link link(*this, s, side, now);
+        s.end(side).probe(now, link);
     }
     const Session& session = *forwarder_.sessions().get(s.index);
     s.to_wake = services_[session.service].nudge ? 3 : 0;
