@@ -4,11 +4,14 @@
 #include <linux/sock_diag.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+
+#include "base/check.h"
 
 #ifndef IPV6_MULTICAST_ALL
 #define IPV6_MULTICAST_ALL 29  // linux/in6.h, which clashes with netinet/in.h
@@ -39,6 +42,19 @@ int new_socket(int family) { return socket(family, SOCK_DGRAM | SOCK_NONBLOCK | 
 
 const sockaddr* raw(const sockaddr_storage& a) { return reinterpret_cast<const sockaddr*>(&a); }
 
+// Tells the kernel where to cut.
+void couple(msghdr& train, std::span<std::byte> control) {
+    train.msg_control = control.data();
+    train.msg_controllen = CMSG_SPACE(sizeof(uint16_t));
+    CHECK(train.msg_controllen <= control.size());
+    cmsghdr* c = CMSG_FIRSTHDR(&train);
+    c->cmsg_level = SOL_UDP;
+    c->cmsg_type = UDP_SEGMENT;
+    c->cmsg_len = CMSG_LEN(sizeof(uint16_t));
+    const auto size = static_cast<uint16_t>(train.msg_iov[0].iov_len);
+    std::memcpy(CMSG_DATA(c), &size, sizeof size);
+}
+
 uint64_t overflows(int socket) {
     uint32_t info[SK_MEMINFO_VARS]{};
     socklen_t size = sizeof info;
@@ -59,8 +75,6 @@ KernelTransport::KernelTransport(const KernelTransportOptions& options)
     : stride_((options.mtu + 63) / 64 * 64),
       memory_(std::make_unique<std::byte[]>(2 * kBatch * stride_)) {
     for (unsigned i = 0; i < kBatch; ++i) {
-        out_[i].msg_hdr.msg_iov = &out_bytes_[i];
-        out_[i].msg_hdr.msg_iovlen = 1;
         in_bytes_[i] = {buffer(kBatch + i), stride_};
         in_[i].msg_hdr.msg_iov = &in_bytes_[i];
         in_[i].msg_hdr.msg_iovlen = 1;
@@ -182,10 +196,28 @@ void KernelTransport::queue(const Address& to, size_t size) {
         buffers_used_ = 1;
     }
     out_bytes_[queued_] = {buffer(buffers_used_ - 1), size};
-    msghdr& m = out_[queued_].msg_hdr;
-    m.msg_name = const_cast<sockaddr_storage*>(&to.bytes);
-    m.msg_namelen = to.size;
+    if (joins_train(to, size)) {
+        ++out_[trains_ - 1].msg_hdr.msg_iovlen;
+        train_bytes_ += size;
+    } else {
+        msghdr& m = out_[trains_++].msg_hdr;
+        m = {};
+        m.msg_name = const_cast<sockaddr_storage*>(&to.bytes);
+        m.msg_namelen = to.size;
+        m.msg_iov = &out_bytes_[queued_];
+        m.msg_iovlen = 1;
+        train_bytes_ = size;
+    }
     ++queued_;
+}
+
+// All of a train are as long as its first, but for the last, which may be shorter.
+bool KernelTransport::joins_train(const Address& to, size_t size) const {
+    if (!trains_work_ || trains_ == 0 || train_bytes_ + size > kTrain) return false;
+    const msghdr& train = out_[trains_ - 1].msg_hdr;
+    const size_t first = train.msg_iov[0].iov_len;
+    return train.msg_name == &to.bytes && train.msg_iov[train.msg_iovlen - 1].iov_len == first &&
+           size <= first;
 }
 
 void KernelTransport::multicast(Bytes datagram) {
@@ -203,19 +235,36 @@ void KernelTransport::unicast(NodeId to, Bytes datagram) {
 }
 
 void KernelTransport::flush() {
+    for (unsigned i = 0; i < trains_; ++i)
+        if (out_[i].msg_hdr.msg_iovlen > 1) couple(out_[i].msg_hdr, controls_[i].bytes);
     unsigned done = 0;
-    while (done < queued_) {
-        int n = sendmmsg(unicast_, out_.data() + done, queued_ - done, 0);
+    while (done < trains_) {
+        int n = sendmmsg(unicast_, out_.data() + done, trains_ - done, 0);
         if (n > 0) {
-            counters_.datagrams_sent += static_cast<unsigned>(n);
-            done += static_cast<unsigned>(n);
+            for (int i = 0; i < n; ++i) counters_.datagrams_sent += out_[done++].msg_hdr.msg_iovlen;
         } else if (errno != EINTR) {
             // This one is not taken (buffer full, no route): the next may be.
-            ++counters_.send_dropped;
-            ++done;
+            const msghdr& train = out_[done++].msg_hdr;
+            if (train.msg_iovlen > 1 && (errno == EIO || errno == EINVAL || errno == EOPNOTSUPP)) {
+                trains_work_ = false;  // the device cannot, or the kernel is too old
+                send_singly(train);
+            } else {
+                counters_.send_dropped += train.msg_iovlen;
+            }
         }
     }
-    queued_ = buffers_used_ = 0;
+    queued_ = trains_ = buffers_used_ = 0;
+}
+
+void KernelTransport::send_singly(const msghdr& train) {
+    msghdr one = train;
+    one.msg_control = nullptr;
+    one.msg_controllen = 0;
+    one.msg_iovlen = 1;
+    for (size_t i = 0; i < train.msg_iovlen; ++i) {
+        one.msg_iov = train.msg_iov + i;
+        ++(sendmsg(unicast_, &one, 0) >= 0 ? counters_.datagrams_sent : counters_.send_dropped);
+    }
 }
 
 unsigned KernelTransport::receive(DatagramSink& sink, unsigned limit, Instant now) {

@@ -3,7 +3,8 @@
 //
 // Two sockets with a group: DATA arrives on the group's, and cannot crowd out requests and answers,
 // which come by unicast on the other (read first). Only this group is heard (IP_MULTICAST_ALL off),
-// only on this interface; nothing is fragmented. A full socket buffer drops and counts.
+// only on this interface; nothing is fragmented. A full socket buffer drops and counts. Bursts are
+// handed to the kernel as one where it can cut them (UDP_SEGMENT).
 #pragma once
 
 #include <sys/socket.h>
@@ -69,6 +70,7 @@ public:
 
 private:
     static constexpr unsigned kBatch = 64;
+    static constexpr size_t kTrain = 60'000;  // bytes; a UDP datagram cannot be longer than 65,507
 
     struct Address {
         sockaddr_storage bytes{};
@@ -84,6 +86,8 @@ private:
     std::byte* buffer(unsigned i) { return memory_.get() + i * stride_; }
     bool copy_in(Bytes datagram);
     void queue(const Address& to, size_t size);
+    bool joins_train(const Address& to, size_t size) const;
+    void send_singly(const msghdr& train);
     unsigned receive_from(int socket, DatagramSink& sink, unsigned limit, Instant now);
 
     size_t stride_;
@@ -96,8 +100,17 @@ private:
 
     std::unique_ptr<std::byte[]> memory_;  // kBatch to send, kBatch to receive into
     unsigned buffers_used_ = 0;
-    unsigned queued_ = 0;
+    // Datagrams of one size to one address go to the kernel as one (UDP_SEGMENT), and are cut apart
+    // by it or by the NIC: a train.
+    struct alignas(cmsghdr) Control {
+        std::array<std::byte, 32> bytes;
+    };
+    bool trains_work_ = true;
+    unsigned queued_ = 0;     // datagrams
+    unsigned trains_ = 0;     // of one datagram at least
+    size_t train_bytes_ = 0;  // of the last one
     std::array<mmsghdr, kBatch> out_{};
+    std::array<Control, kBatch> controls_{};
     std::array<iovec, kBatch> out_bytes_{};
     std::array<mmsghdr, kBatch> in_{};
     std::array<iovec, kBatch> in_bytes_{};
