@@ -29,7 +29,7 @@ def sh(*words, **kw):
 
 
 @contextlib.contextmanager
-def network():
+def network(offloads=False):
     """A switch and three nodes with eth0 and 203.0.113.1 to .3."""
     names = [PREFIX + "switch"] + [f"{PREFIX}{i}" for i in range(NODES)]
     try:
@@ -45,6 +45,9 @@ def network():
             sh("ip", "-n", name, "link", "set", "lo", "up")
             sh("ip", "-n", name, "link", "set", "eth0", "up")
             sh("ip", "-n", name, "route", "add", "224.0.0.0/4", "dev", "eth0")
+            if not offloads:
+                off = [x for feature in ("gso", "gro", "tx-udp-segmentation") for x in (feature, "off")]
+                sh("ip", "netns", "exec", name, "ethtool", "-K", "eth0", *off)
         time.sleep(1)
         yield names[1:]
     finally:
@@ -183,6 +186,8 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--sizes", default="64,256,1400")
+    parser.add_argument("--offloads", action="store_true",
+                        help="leave the cables' on: what goes to the kernel as one passes as one, as on no wire")
     parser.add_argument("--parts", default="throughput,latency,tail,frozen")
     a = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so through every finally
@@ -191,7 +196,7 @@ def main():
     parts = a.parts.split(",")
     if missing := [p for p in peers.values() if not os.access(p, os.X_OK)]:
         sys.exit(f"not built: {', '.join(missing)}; see --systems")
-    with network() as namespaces, tempfile.TemporaryDirectory() as scratch:
+    with network(a.offloads) as namespaces, tempfile.TemporaryDirectory() as scratch:
         lab = Lab(namespaces, peers, scratch)
         if "throughput" in parts:
             throughput(lab, systems, a.runs, a.seconds, [int(s) for s in a.sizes.split(",")])
