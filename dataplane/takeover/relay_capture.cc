@@ -27,6 +27,8 @@ void put_tcb(ByteWriter& w, const Tcb& t, Instant shared_now) {
     w.le(static_cast<uint64_t>(t.ts_recent_at.ns + shared_now.ns));
     w.le(t.srtt_us);
     w.le(t.rttvar_us);
+    w.le(t.rto_us);
+    w.le(t.min_rtt_us);
     w.le(t.cwnd);
     w.le(t.ssthresh);
 }
@@ -54,6 +56,8 @@ Tcb take_tcb(ByteReader& r, Instant shared_now, bool& sound) {
     if (t.ts_recent_at > Instant{0}) t.ts_recent_at = Instant{0};
     t.srtt_us = r.le<uint32_t>();
     t.rttvar_us = r.le<uint32_t>();
+    t.rto_us = r.le<uint32_t>();
+    t.min_rtt_us = r.le<uint32_t>();
     t.cwnd = r.le<uint32_t>();
     t.ssthresh = r.le<uint32_t>();
     t.snd_nxt = t.snd_una;
