@@ -84,7 +84,6 @@ RelayState Relay::state(SessionIndex index, Instant now) const {
     return {s.stage, s.client.record(now), s.backend.record(now)};
 }
 
-// A slot's session object is made when the slot is first used, and made anew for each session.
 RelaySession& Relay::begin(SessionIndex index, bool v4) {
     std::unique_ptr<RelaySession>& slot = sessions_[index.slot];
     slot = std::make_unique<RelaySession>(v4 ? options_.client : client_v6_,
@@ -392,6 +391,8 @@ void Relay::on_closed(SessionIndex index, bool tell, Instant now) {
     wheel_.disarm(index.slot);
     --open_;
     s->index = {};
+    // Its keys and its payload memory go, but not from under whoever is using it just now.
+    over_.push_back(std::move(sessions_[index.slot]));
 }
 
 void Relay::arm(RelaySession& s) {
@@ -403,6 +404,7 @@ void Relay::arm(RelaySession& s) {
 }
 
 void Relay::settle_touched(Instant now) {
+    over_.clear();
     do {
         settle_all(now);
     } while (poll_handshakes());
@@ -422,7 +424,7 @@ void Relay::settle_all(Instant now) {
 void Relay::on_burst_end(Instant now) { settle_touched(now); }
 
 Instant Relay::next_deadline() const {
-    if (!touched_.empty()) return Instant{0};
+    if (!touched_.empty() || !over_.empty()) return Instant{0};
     if (open_ == 0) return Instant::max();
     return tls_ && tls_->outstanding > 0 ? next_poll_ : wheel_.next_tick();
 }

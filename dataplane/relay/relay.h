@@ -9,7 +9,7 @@
 //
 // Sessions, their tuples, backends, neighbours and idle timers are the forwarder's; the endpoints
 // are dataplane/tcp's; when a frame may leave is the caller's decision. Single-threaded; memory for
-// a session slot is taken when it is first used and kept. Knows no clock.
+// a session is taken when it begins. Knows no clock.
 #pragma once
 
 #include <array>
@@ -145,6 +145,7 @@ private:
     std::unique_ptr<TlsShared> tls_;                       // none where no service terminates TLS
     std::vector<std::unique_ptr<RelaySession>> sessions_;  // by slot
     std::vector<SessionIndex> touched_;                    // in this burst
+    std::vector<std::unique_ptr<RelaySession>> over_;      // to be destroyed between calls
     Instant next_poll_;
     TimerWheel wheel_;
     uint32_t open_ = 0;

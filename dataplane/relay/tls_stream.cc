@@ -54,7 +54,10 @@ TlsStream::TlsStream(TlsShared& shared, std::shared_ptr<const TlsContext> contex
       task_(std::make_unique<HandshakeTask>(token, std::move(context))) {}
 
 void TlsStream::on_client_bytes(Bytes bytes) {
-    if (alert_ || client_closed_) return;  // after our fatal alert, or its close_notify
+    if (alert_ || client_closed_) {  // after our fatal alert, or its close_notify
+        in_start_ = in_start_ + static_cast<uint32_t>(bytes.size());
+        return;
+    }
     in_.insert(in_.end(), bytes.begin(), bytes.end());
 }
 
@@ -231,7 +234,10 @@ void TlsStream::drain_openings(const TcpEndpoint& backend) {
 // Nothing but the rest of this record can be acknowledged, and it does not come: the client's
 // window is smaller than its record.
 void TlsStream::hold_early(Instant now) {
-    const bool waits = openings_.empty() && !alert_ && !client_fin_ && in_.size() > early_.size();
+    const auto size = tls_record_size(in_);
+    const bool partial = size && (!*size || in_.size() < **size);
+    const bool waits =
+        partial && openings_.empty() && !alert_ && !client_fin_ && in_.size() > early_.size();
     if (!waits) {
         early_at_ = Instant::max();
         return;
@@ -415,6 +421,7 @@ void TlsStream::close_towards_client(TcpEndpoint& client) {
 
 void TlsStream::fail(TlsAlert alert) {
     alert_ = alert;
+    in_start_ = in_start_ + static_cast<uint32_t>(in_.size());
     in_.clear();
     early_.clear();
 }
