@@ -260,7 +260,8 @@ void Relay::on_event(RelaySession& s, Direction side, TcpEvent event, Instant no
 
 void Relay::on_established(RelaySession& s, Direction side, Instant now) {
     if (side == Direction::from_client) {
-        forwarder_.set_state(s.index, SessionState::established, now);
+        // A TLS client counts as half open until its handshake is over: bounded and short-lived.
+        if (!s.tls) forwarder_.set_state(s.index, SessionState::established, now);
         if (s.stage != RelayStage::opening) return;
         // End-to-end from here on: nothing of the client's is acknowledged yet but its SYN.
         s.client.allow_ack(s.client.state().irs + 1);

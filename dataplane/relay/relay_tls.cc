@@ -40,7 +40,10 @@ void Relay::step_tls(RelaySession& s, Instant now) {
         return;
     }
     if (tls.phase() != TlsStream::Phase::records) return;
-    if (s.stage == RelayStage::opening) connect(s, now);
+    if (s.stage == RelayStage::opening) {
+        forwarder_.set_state(s.index, SessionState::established, now);
+        connect(s, now);
+    }
     s.backend.set_receive_room(tls.backend_room());
     commit_tls(s, now);
 }
@@ -80,7 +83,10 @@ bool Relay::restore_tls(SessionIndex index, const RelayState& state, Bytes crede
     s.is_protected = true;
     carry_on(s, align_tls(state, *s.tls), now);
     s.client.allow_send(s.tls->marks().send);
-    if (s.stage == RelayStage::opening) connect(s, now);
+    if (s.stage == RelayStage::opening) {
+        forwarder_.set_state(index, SessionState::established, now);
+        connect(s, now);
+    }
     return true;
 }
 
