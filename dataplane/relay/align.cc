@@ -6,17 +6,16 @@ namespace {
 // One direction: what `from` received and `to` sends on.
 void align_stream(Tcb& from, Tcb& to) {
     const bool fin_acked = to.has(Tcb::fin_queued) && to.snd_una == to.fin_seq + 1;
-    if (!fin_acked) {
-        from.clear(Tcb::fin_received | Tcb::peer_closed_told);
-        to.clear(Tcb::fin_queued);
-    }
+    // Where it stands stays known: it may have been passed on since, and an acknowledgement of it
+    // is then not one of a byte.
+    if (!fin_acked) from.clear(Tcb::fin_received | Tcb::peer_closed_told);
     from.rcv_nxt = passed_from(from, to, to.snd_una);
     to.snd_nxt = to.snd_una;
 }
 
-// RFC 9293 section 3.3.2, where a FIN that was sent was also acknowledged.
+// RFC 9293 section 3.3.2, where a FIN that was sent was also acknowledged, or is sent again.
 TcpState state_of(const Tcb& t) {
-    if (t.has(Tcb::fin_queued))
+    if (t.has(Tcb::fin_queued) && t.snd_una == t.fin_seq + 1)
         return t.has(Tcb::fin_received) ? TcpState::time_wait : TcpState::fin_wait_2;
     return t.has(Tcb::fin_received) ? TcpState::close_wait : TcpState::established;
 }
