@@ -24,6 +24,14 @@ system: all
 accept-forward: all
 	HOLDFAST_BUILD=$(BUILD) python3 tests/system/run.py --accept
 
+accept-tls: all
+	HOLDFAST_BUILD=$(BUILD) python3 tests/system/run.py --accept=tls
+
+# As long as one likes: make soak-tls ROUNDS=200
+ROUNDS ?= 100
+soak-tls: all
+	HOLDFAST_BUILD=$(BUILD) python3 tests/system/tls_soak.py --rounds $(ROUNDS)
+
 demo:
 	deploy/demo
 
@@ -61,4 +69,4 @@ format:
 clean:
 	rm -rf $(BUILD) build-asan build-fuzz
 
-.PHONY: all check lint system accept-forward demo bench asan fuzz tidy format clean
+.PHONY: all check lint system accept-forward accept-tls soak-tls demo bench asan fuzz tidy format clean

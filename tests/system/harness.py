@@ -30,10 +30,10 @@ class Skip(Exception):
     """This cannot be tested here, and why."""
 
 
-def accept(item, promise):
-    """Marks the test of one numbered promise; `run.py --accept` prints these."""
+def accept(item, promise, part="forward"):
+    """Marks the test of one numbered promise; `run.py --accept=PART` prints these."""
     def mark(function):
-        function.accept = (item, promise)
+        function.accept, function.accept_part = (item, promise), part
         return function
     return mark
 
@@ -250,5 +250,5 @@ def check_turns(by_node, first, epochs, where):
 
 
 __all__ = ["Capture", "Case", "DETECTION_MS", "Failure", "Lab", "LabError", "Options", "ROOT", "Result", "Skip",
-           "Traffic", "VIPS", "accept", "adoptions", "check", "check_turns", "counters", "from_virtual_mac", "limit",
+           "Traffic", "VIPS", "accept", "adoptions", "check", "check_turns", "counters", "from_virtual_mac", "limit", "netns",
            "plan", "pulled", "read_pcap", "sessions_at", "turns", "wait_new_holder"]

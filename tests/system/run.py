@@ -2,7 +2,7 @@
 """Runs the system tests, as root: each in a process of its own, bounded in time, its namespaces removed afterwards and
 looked for; a leftover is a failure.
 
-    run.py [--accept] [--json FILE] [--list] [NAME...]      NAME: part of a test's name
+    run.py [--accept[=PART]] [--json FILE] [--list] [NAME...]      NAME: part of a test's name; PART: forward, tls
 """
 import argparse
 import importlib
@@ -144,7 +144,8 @@ def run_port_tests(names, tally):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--accept", action="store_true", help="only the numbered promises, one line each")
+    parser.add_argument("--accept", nargs="?", const="forward", choices=["forward", "tls"],
+                        help="only the numbered promises of that part (forward), one line each")
     parser.add_argument("--json", help="write the counts there")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
@@ -155,7 +156,7 @@ def main():
         return 0
     tests = collect(arguments.names)
     if arguments.accept:
-        tests = sorted((t for t in tests if hasattr(t[1], "accept")), key=lambda t: t[1].accept[0])
+        tests = sorted((t for t in tests if getattr(t[1], "accept_part", None) == arguments.accept), key=lambda t: t[1].accept[0])
     if arguments.list:
         for _, test in tests:
             print(f"{test.__name__.removeprefix('test_'):32} {(test.__doc__ or '').strip()}")

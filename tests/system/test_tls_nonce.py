@@ -1,0 +1,66 @@
+"""No nonce for two plaintexts, by what every node put on the wire."""
+import time
+
+from tests.system.harness import Capture, Traffic, accept, check, limit, plan, wait_new_holder
+from tests.system.nonce_judge import conflicts, doctored, judge
+
+
+def judged(lab, deed):
+    """What happened on the wire while `deed(lab, the holder)` was done to 44 connections."""
+    captures = {n: Capture(lab, n, "front", snap=0) for n in lab.nodes()}
+    traffic = Traffic(lab, downloads=30, uploads=10, echoes=4, seconds=7, rate=40_000, step_ms=5)
+    traffic.wait_moving()
+    time.sleep(0.3)
+    deed(lab, lab.holder())
+    result = traffic.result()
+    frames = {n: c.stop() for n, c in captures.items()}
+    vips = [plan.VIP4, plan.VIP6]
+    streams = judge(frames, vips)
+    found = conflicts(streams)
+    check(not found, f"{len(found)} segments with other octets than were sent before: {'; '.join(found[:4])}")
+    result.all_well()
+    check(conflicts(judge(doctored(frames), vips)), "the judge passes a doctored capture")
+    shared = sum(len(s.senders) > 1 for s in streams)
+    repeated = sum(s.repeated for s in streams)
+    check(shared >= 40, f"only {shared} streams were sent by more than one node")
+    check(repeated > 0, "no octet was sent twice: nothing was judged")
+    return (f"{len(streams)} streams, {shared} from several nodes, {sum(sum(s.known) for s in streams)} octets, "
+            f"{repeated} of them sent again, none of them changed")
+
+
+@accept(3, "no nonce serves two plaintexts, across two deaths", "tls")
+@limit(90)
+def test_tls_nonces_deaths(case):
+    """The holder is killed, then its successor: octets sent again are the same."""
+    def deed(lab, first):
+        lab.kill(first)
+        second = wait_new_holder(lab, first)
+        time.sleep(1)
+        lab.kill(second)
+        wait_new_holder(lab, first, second)
+    with case.lab(nodes=4, mode="tls") as lab:
+        return judged(lab, deed)
+
+
+@accept(3, "nor across a handover", "tls")
+@limit(90)
+def test_tls_nonces_handover(case):
+    """SIGTERM: octets sent again are the same."""
+    def deed(lab, first):
+        check(lab.stop(first), f"{first} did not end on SIGTERM")
+        wait_new_holder(lab, first)
+    with case.lab(nodes=3, mode="tls") as lab:
+        return judged(lab, deed)
+
+
+@accept(3, "nor when a paused holder wakes", "tls")
+@limit(90)
+def test_tls_nonces_paused(case):
+    """SIGSTOP for 2 s, SIGCONT: what both sent is the same."""
+    def deed(lab, first):
+        lab.pause(first)
+        wait_new_holder(lab, first)
+        time.sleep(2)
+        lab.resume(first)
+    with case.lab(nodes=3, mode="tls") as lab:
+        return judged(lab, deed)
