@@ -72,7 +72,8 @@ public:
         }
         const uint32_t slot = free_.back();
         free_.pop_back();
-        std::memcpy(slab_.data() + size_t{slot} * kMaxPacket, packet.data(), packet.size());
+        if (!packet.empty())
+            std::memcpy(slab_.data() + size_t{slot} * kMaxPacket, packet.data(), packet.size());
         if (waiting_.size() == waiting_.capacity()) drop_head();
         waiting_.push_back({need, tag, now, slot, static_cast<uint32_t>(packet.size())});
         ++counters_.held;
