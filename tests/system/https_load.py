@@ -22,8 +22,8 @@ EVERY_SUITE = [(v, s) for v, suites in SUITES.items() for s in suites]
 class Transfers:
     """`count` transfers in flight, dealt over suites, families and directions by their number."""
 
-    def __init__(self, lab, count):
-        self.lab, self.count = lab, count
+    def __init__(self, lab, count, ways=("down", "up")):
+        self.lab, self.count, self.ways = lab, count, ways
         self.file = lab.make_file("body", SIZE)
         self.digest = hashlib.sha256(self.file.read_bytes()).hexdigest()
         self.folder = lab.folder / "transfers"
@@ -41,10 +41,13 @@ class Transfers:
         return subprocess.Popen(netns.argv_inside(self.lab.state.owned("c1"), argv), stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
+    def goes_up(self, number):
+        return self.ways[number % len(self.ways)] == "up"
+
     def section(self, number):
         version, suite = EVERY_SUITE[number % len(EVERY_SUITE)]
         host = [plan.VIP4, f"[{plan.VIP6}]"][number // len(EVERY_SUITE) % 2]
-        up = number % 2 == 1
+        up = self.goes_up(number)
         path = "/upload" if up else f"/rate/{RATE}/body"
         words = [f'url = "https://{plan.SERVER_NAME}:{plan.WEB_PORT}{path}"',
                  f'connect-to = "{plan.SERVER_NAME}:{plan.WEB_PORT}:{host}:{plan.WEB_PORT}"',
@@ -70,7 +73,7 @@ class Transfers:
         for number in range(self.count):
             body = self.folder / f"{number}.body"
             data = body.read_bytes() if body.exists() else b""
-            if number % 2 == 0:
+            if not self.goes_up(number):
                 right = data == self.file.read_bytes()
             else:
                 right = data.startswith(b"{") and json.loads(data)["sha256"] == self.digest
@@ -85,9 +88,9 @@ class Transfers:
                 curl.wait()
 
 
-def kill_round(lab, moments, count=100):
+def kill_round(lab, moments, count=100, ways=("down", "up")):
     """The holder dies at a random moment, its successor at another; the transfers must not notice."""
-    transfers = Transfers(lab, count)
+    transfers = Transfers(lab, count, ways)
     try:
         transfers.wait_moving()
         time.sleep(SETTLED_S + moments.uniform(0, 0.9))
@@ -108,7 +111,7 @@ def kill_round(lab, moments, count=100):
     return first, second
 
 
-def kill_rounds(lab, seed, rounds, count=100):
+def kill_rounds(lab, seed, rounds, **transfers):
     """`rounds` times two deaths, in one lab whose nodes come back in between. Returns the deaths."""
     moments, deaths = random.Random(f"moments {seed}"), []
     for number in range(rounds):
@@ -117,7 +120,7 @@ def kill_rounds(lab, seed, rounds, count=100):
                 lab.start(node)
             lab.wait_steady()
         try:
-            deaths += kill_round(lab, moments, count)
+            deaths += kill_round(lab, moments, **transfers)
         except BaseException:
             print(f"#    seed {seed}, round {number + 1} of {rounds}", flush=True)
             raise
