@@ -20,7 +20,23 @@ TcpState state_of(const Tcb& t) {
     return t.has(Tcb::fin_received) ? TcpState::close_wait : TcpState::established;
 }
 
+bool knows_less(const Tcb& a, const Tcb& b) {
+    constexpr uint32_t kGrows = Tcb::fin_queued | Tcb::fin_received;
+    return a.snd_una < b.snd_una || (b.flags & ~a.flags & kGrows) != 0;
+}
+
+// What an adopter does from there on: begin the backend's side, carry both on, or linger.
+int rank(RelayStage stage) {
+    return stage < RelayStage::committing ? 0 : stage == RelayStage::closing ? 2 : 1;
+}
+
 }  // namespace
+
+bool is_behind(const RelayState& state, const RelayState& other) {
+    if (rank(state.stage) != rank(other.stage)) return rank(state.stage) < rank(other.stage);
+    return rank(state.stage) > 0 &&
+           (knows_less(state.client, other.client) || knows_less(state.backend, other.backend));
+}
 
 RelayState align(const RelayState& state) {
     RelayState a = state;

@@ -10,6 +10,9 @@
 namespace holdfast {
 
 RelayState align(const RelayState& state);
+// Whether `state` knows less than `other` does in anything that only ever grows: fragments of
+// different kinds tell of different moments, and come in any order. Both aligned.
+bool is_behind(const RelayState& state, const RelayState& other);
 // Where TLS lies between them, its ledgers say where both stand.
 RelayState align_tls(const RelayState& state, const TlsStream& tls);
 

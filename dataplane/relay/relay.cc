@@ -35,6 +35,16 @@ constexpr unsigned kExpireAtOnce = 256;
 // A handshake takes a few hundred microseconds; looking costs a few nanoseconds.
 constexpr Duration kPollHandshakes = Duration::microseconds(100);
 
+// What another node had sent may lie out of order with a peer until the sender on the other side
+// has sent again what was lost before it: as long as it may back off, several times. Then the peer
+// acknowledges all of it at once.
+constexpr Duration kRelearnFor = Duration::seconds(15 * 60);
+
+TcpConfig for_relay(TcpConfig c) {
+    c.relearn_for = std::max(c.relearn_for, kRelearnFor);
+    return c;
+}
+
 TcpConfig for_v6(TcpConfig c) {
     c.mss = static_cast<uint16_t>(c.mss - 20);
     c.default_mss = 1220;
@@ -54,8 +64,8 @@ const std::span<const CounterInfo<RelayCounters>> kRelayCounters = kTable;
 Relay::Relay(const RelayOptions& options, std::span<const Service> services, Forwarder& forwarder,
              RelayEvents& events, Instant now)
     : options_(options),
-      client_v6_(for_v6(options.client)),
-      backend_v6_(for_v6(options.backend)),
+      client_v6_(for_v6(for_relay(options.client))),
+      backend_v6_(for_v6(for_relay(options.backend))),
       services_(services),
       forwarder_(forwarder),
       events_(events),
@@ -65,6 +75,8 @@ Relay::Relay(const RelayOptions& options, std::span<const Service> services, For
                : nullptr),
       sessions_(forwarder.sessions().capacity()),
       wheel_(forwarder.sessions().capacity(), kWheelSlots, kTick) {
+    options_.client = for_relay(options.client);
+    options_.backend = for_relay(options.backend);
     wheel_.start(now);
 }
 Relay::~Relay() = default;

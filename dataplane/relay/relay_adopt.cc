@@ -8,9 +8,11 @@ void Relay::restore(SessionIndex index, const RelayState& state, Instant now) {
     const RelaySession* known = find(index);
     // What the peers told is newer than any fragment.
     if (known && known->heard) return;
+    const RelayState aligned = align(state);
+    if (known && is_behind(aligned, this->state(index, now))) return;
     if (known) --open_;
     RelaySession& s = begin(index, forwarder_.sessions().get(index)->client.address.is_v4());
-    carry_on(s, align(state), now);
+    carry_on(s, aligned, now);
 }
 
 void Relay::carry_on(RelaySession& s, const RelayState& aligned, Instant now) {

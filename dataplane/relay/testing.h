@@ -158,6 +158,7 @@ public:
     // The node dies. Another, with another clock, carries on from what it knows.
     void kill();
     void adopt(const Snapshot& header, Duration clock, Duration wall_error);
+    void adopt_nothing();
     void adopt_newest() { adopt(headers.back(), Duration::milliseconds(777), {}); }
     void publish_segment();
     void settle_node();

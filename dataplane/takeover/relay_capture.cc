@@ -62,7 +62,7 @@ Tcb take_tcb(ByteReader& r, Instant shared_now, bool& sound) {
     t.ssthresh = r.le<uint32_t>();
     t.snd_nxt = t.snd_una;
     t.rcv_edge = t.rcv_offered;
-    sound = sound && t.snd_una <= t.snd_max && t.mss > 0;
+    sound = sound && t.snd_una <= t.snd_max;
     return t;
 }
 
@@ -88,6 +88,9 @@ std::optional<RelayState> read_relay_state(Bytes bytes, Instant shared_now) {
     bool sound = true;
     state.client = take_tcb(r, shared_now, sound);
     state.backend = take_tcb(r, shared_now, sound);
+    // There is no other end before we connect.
+    sound = sound && state.client.mss > 0 &&
+            (state.backend.mss > 0 || state.stage < RelayStage::committing);
     if (!r.done() || !sound) return std::nullopt;
     return state;
 }

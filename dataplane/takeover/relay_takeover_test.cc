@@ -1,0 +1,334 @@
+// A relay that dies at any moment, and another that carries on from what was published at some
+// moment before: what the peers read is whole, nothing is reset, and it comes to its end.
+#include <gtest/gtest.h>
+
+#include "dataplane/relay/testing.h"
+#include "dataplane/takeover/relay_capture.h"
+
+namespace holdfast {
+namespace {
+
+using namespace holdfast::testing;
+
+Buffer write(const RelayState& state, Instant shared_now) {
+    Buffer b(kRelayStateSize);
+    b.resize(write_relay_state(state, shared_now, b));
+    return b;
+}
+RelayState read(Bytes bytes, Instant shared_now) {
+    return read_relay_state(bytes, shared_now).value();
+}
+
+struct Options : RelayWorldOptions {
+    Options() {
+        peers.time_wait = relay.time_wait = Duration::seconds(5);
+        write = holdfast::write;
+        read = holdfast::read;
+    }
+};
+
+class RelayTakeoverTest : public ::testing::Test {
+protected:
+    RelayWorld& start(const RelayWorldOptions& options = Options()) {
+        w = std::make_unique<RelayWorld>(options);
+        return *w;
+    }
+    void exchange(uint64_t client_says, uint64_t server_says, bool client_closes = true,
+                  bool server_closes = true) {
+        w->client->to_say = client_says;
+        w->client->then_close = client_closes;
+        w->server_says = server_says;
+        w->server_closes = server_closes;
+        w->connect();
+    }
+    // Another node has what is held, if anything is; sessions nobody knows begin anew.
+    void adopt_newest(Duration after = Duration::milliseconds(30)) {
+        w->kill();
+        w->run_for(after);
+        w->headers.empty() ? w->adopt_nothing() : w->adopt_newest();
+    }
+    bool ended() const {
+        return w->heard_all() && w->client->saw(TcpEvent::peer_fin) &&
+               w->server->saw(TcpEvent::peer_fin);
+    }
+    void expect_end(Duration limit = Duration::seconds(120)) {
+        w->run_until([&] { return ended() || reset(); }, limit);
+        EXPECT_TRUE(ended()) << w->describe();
+        EXPECT_FALSE(reset()) << w->describe();
+    }
+    bool reset() const { return w->client->was_reset() || (w->server && w->server->was_reset()); }
+
+    std::unique_ptr<RelayWorld> w;
+};
+
+struct Shape {
+    uint64_t client_says, server_says;
+    bool client_closes_first;
+};
+constexpr Shape kShapes[] = {
+    {3000, 3000, true}, {20'000, 0, true}, {0, 20'000, false}, {100, 40'000, true}, {0, 0, true}};
+
+// The same conversation again and again, killed after its first event, its second, ...
+TEST_F(RelayTakeoverTest, AKillAfterEveryEvent) {
+    unsigned adopted = 0;
+    for (const Shape& shape : kShapes)
+        for (unsigned moment = 1; !HasFailure(); ++moment) {
+            SCOPED_TRACE(std::to_string(&shape - kShapes) + ", killed after event " +
+                         std::to_string(moment));
+            start();
+            exchange(shape.client_says, shape.server_says);
+            unsigned events = 0;
+            while (events < moment && !ended() && w->step(Instant::max())) ++events;
+            if (ended()) break;
+            adopted += !w->headers.empty();
+            adopt_newest();
+            expect_end();
+        }
+    EXPECT_GT(adopted, 200u);
+}
+
+// And its successor dies as well, after each of its own first events.
+TEST_F(RelayTakeoverTest, ASecondKillSoonAfterTheFirst) {
+    for (unsigned moment = 8; moment < 80; moment += 5)
+        for (unsigned second = 0; second < 40 && !HasFailure(); second += 3) {
+            SCOPED_TRACE(std::to_string(moment) + " " + std::to_string(second));
+            start();
+            exchange(20'000, 20'000);
+            for (unsigned i = 0; i < moment; ++i) w->step(Instant::max());
+            adopt_newest(Duration::milliseconds(5));
+            for (unsigned i = 0; i < second; ++i) w->step(Instant::max());
+            adopt_newest(Duration::milliseconds(5));
+            expect_end();
+        }
+}
+
+// A segment fragment that is older than the header it is found with takes nothing back.
+TEST_F(RelayTakeoverTest, AnOlderSegmentTakesNothingBack) {
+    start();
+    exchange(200'000, 200'000);
+    w->filter = [](const Parsed& p, bool from_relay) {
+        return from_relay || p.from().port != 8080;
+    };
+    w->run_until([&] { return w->server != nullptr; });
+    w->publish_segment();  // while we connect to a backend that takes its time
+    EXPECT_EQ(w->node->state().stage, RelayStage::connecting);
+    w->filter = nullptr;
+    w->run_until([&] { return w->client->heard > 20'000; });
+    w->kill();
+    w->run_for(Duration::milliseconds(30));
+    w->adopt_newest();
+    w->node->update(w->segments[0]);
+    w->settle_node();
+    expect_end();
+}
+
+// Not even where the header tells of a FIN.
+TEST_F(RelayTakeoverTest, AnOlderSegmentDoesNotForgetAFin) {
+    start();
+    exchange(5000, 5000, true, false);
+    w->run_until([&] { return w->server && w->server->heard == 5000; });
+    w->publish_segment();
+    w->run_until([&] { return w->client->saw(TcpEvent::fin_acked); });
+    ASSERT_TRUE(w->client->saw(TcpEvent::fin_acked));
+    w->kill();
+    w->run_for(Duration::milliseconds(30));
+    w->adopt_newest();
+    for (const Snapshot& s : w->segments) w->node->update(s);
+    w->settle_node();
+    w->run_for(Duration::seconds(1));
+    w->server->then_close = true;
+    w->server->settle(w->now);
+    expect_end();
+    w->run_for(Duration::seconds(60));
+    EXPECT_EQ(w->node->relay.sessions(), 0u);
+}
+
+// A FIN that was passed on, and acknowledged to the node that died only.
+TEST_F(RelayTakeoverTest, AFinAcknowledgedToTheDead) {
+    for (const bool by_client : {true, false}) {
+        SCOPED_TRACE(by_client);
+        start();
+        exchange(5000, 5000, false, false);
+        w->run_until([&] { return w->heard_all(); });
+        w->run_for(Duration::seconds(1));
+        Peer& closer = by_client ? *w->client : *w->server;
+        Peer& far = by_client ? *w->server : *w->client;
+        w->filter = [&](const Parsed& p, bool) { return p.from() != far.self; };
+        closer.then_close = true;
+        closer.settle(w->now);
+        w->run_until([&] { return far.saw(TcpEvent::peer_fin); });
+        w->kill();
+        w->run_for(Duration::milliseconds(30));
+        w->filter = nullptr;
+        w->adopt_newest();
+        w->run_for(Duration::seconds(3));
+        EXPECT_TRUE(closer.saw(TcpEvent::fin_acked)) << w->describe();
+        far.then_close = true;
+        far.settle(w->now);
+        w->run_until([&] { return w->at_peace(); });
+        EXPECT_TRUE(w->at_peace()) << w->describe();
+        w->run_for(Duration::seconds(30));
+        EXPECT_EQ(w->node->relay.sessions(), 0u);
+    }
+}
+
+// A reader that reads nothing, across a death; and one that begins to read while nobody is there.
+TEST_F(RelayTakeoverTest, ASlowReaderWithAClosedWindow) {
+    for (const bool slow_client : {true, false})
+        for (const bool reads_meanwhile : {true, false}) {
+            SCOPED_TRACE(slow_client * 2 + reads_meanwhile);
+            Options o;
+            o.peers.receive_buffer = 8000;
+            o.relay.receive_buffer = o.relay.send_buffer = 32'000;
+            start(o);
+            if (slow_client) w->client->capacity = 8000;
+            if (!slow_client) w->server_capacity = 8000;
+            exchange(slow_client ? 0 : 100'000, slow_client ? 100'000 : 0);
+            w->run_for(Duration::seconds(10));
+            Peer& reader = slow_client ? *w->client : *w->server;
+            EXPECT_LE(reader.heard, 8000u);
+            w->kill();
+            if (reads_meanwhile) reader.read(8000, w->now);
+            w->run_for(Duration::milliseconds(200));
+            w->adopt_newest();
+            w->run_for(Duration::seconds(10));
+            for (int i = 0; i < 1000 && !ended() && !HasFailure(); ++i) {
+                reader.read(4000, w->now);
+                w->run_for(Duration::milliseconds(20));
+            }
+            expect_end();
+        }
+}
+
+// Nobody has anything to say, and nothing says so: after a death both ends are still there.
+TEST_F(RelayTakeoverTest, AnIdleSessionIsAskedWhereItIs) {
+    start();
+    exchange(5000, 5000, false, false);
+    w->run_until([&] { return w->heard_all(); });
+    w->run_for(Duration::seconds(100));
+    adopt_newest();
+    w->run_for(Duration::seconds(100));
+    w->client->to_say = 10'000;
+    w->client->then_close = true;
+    w->client->settle(w->now);
+    w->server->then_close = true;
+    w->server->settle(w->now);
+    expect_end();
+}
+
+// What the owner knew when it published may be long ago.
+TEST_F(RelayTakeoverTest, ARecordFromTheVeryBeginning) {
+    start();
+    exchange(2'000'000, 2'000'000);
+    w->run_until([&] { return w->client->heard > 1'500'000 && w->server->heard > 1'000'000; });
+    adopt_newest();  // the header: nothing was published since the backend answered
+    EXPECT_LT(w->headers[0].number, 4u);
+    expect_end();
+}
+
+TEST_F(RelayTakeoverTest, BothPeersAreAskedAndWoken) {
+    start();
+    exchange(500'000, 500'000);
+    w->run_until([&] { return w->client->heard > 100'000; });
+    adopt_newest(Duration::milliseconds(100));
+    EXPECT_EQ(w->wakes, 0u);
+    w->run_for(Duration::milliseconds(20));
+    EXPECT_EQ(w->wakes, 2u);
+    expect_end();
+}
+
+// ---- At random
+
+struct Chance {
+    unsigned takeovers = 0;
+    unsigned resets = 0;
+};
+
+class Storm {
+public:
+    explicit Storm(uint64_t seed) : random(seed * 7 + 1) {
+        Options o;
+        o.seed = seed;
+        o.v4 = random.chance(0.7);
+        o.loss = random.chance(0.5) ? 0 : 0.02;
+        o.delay = Duration::microseconds(100 + static_cast<int64_t>(random.below(10'000)));
+        o.jitter = Duration::microseconds(static_cast<int64_t>(random.below(4'000)));
+        o.gate = Duration::microseconds(50 + static_cast<int64_t>(random.below(2'000)));
+        o.publish_loss = random.chance(0.5) ? 0 : 0.2;
+        for (TcpConfig* c : {&o.peers, &o.relay}) {
+            c->sack = random.chance(0.7);
+            c->timestamps = random.chance(0.8);
+            c->user_timeout = c->connect_timeout = {};
+        }
+        if (random.chance(0.3)) o.peers.receive_buffer = 8000;
+        if (random.chance(0.3)) o.relay.receive_buffer = o.relay.send_buffer = 16'000;
+        w = std::make_unique<RelayWorld>(o);
+        w->client->to_say = random.below(150'000);
+        w->server_says = random.below(200'000);
+        w->client->then_close = w->server_closes = true;
+        w->connect();
+    }
+    bool ended() const {
+        return w->heard_all() && w->client->saw(TcpEvent::peer_fin) &&
+               w->server->saw(TcpEvent::peer_fin);
+    }
+    bool reset() const { return w->client->was_reset() || (w->server && w->server->was_reset()); }
+    void run(unsigned takeovers_wanted) {
+        const double chance = random.chance(0.5) ? 0.003 : 0.03;
+        for (unsigned steps = 0; steps < 400'000 && !ended() && !reset(); ++steps) {
+            if (!w->step(Instant::max()) || ::testing::Test::HasFailure()) return;
+            if (random.chance(0.02)) w->publish_segment();
+            if (!late_.empty() && random.chance(0.1)) apply_late();
+            if (takeovers < takeovers_wanted && random.chance(chance)) take_over();
+        }
+    }
+
+    Random random;
+    std::unique_ptr<RelayWorld> w;
+    unsigned takeovers = 0;
+
+private:
+    void take_over() {
+        ++takeovers;
+        w->kill();
+        w->run_for(Duration::microseconds(2'000 + static_cast<int64_t>(random.below(300'000))));
+        const Duration clock = Duration::microseconds(static_cast<int64_t>(random.below(1u << 31)));
+        if (w->headers.empty()) return w->adopt_nothing();
+        const Snapshot header = w->headers[random.below(w->headers.size())];
+        // Wall clocks are up to 300 ms apart; then what an adopter publishes must have arrived
+        // before it dies, or the next one's timestamps would be no later than its own.
+        const auto apart = static_cast<int64_t>(random.below(600)) - 300;
+        late_ = std::exchange(w->segments, {});
+        w->adopt(header, clock, Duration::milliseconds(agree_ ? 0 : apart));
+        w->headers = {w->node->snapshot(w->node->index())};
+        if (agree_) w->headers.push_back(header);
+        if (random.chance(0.5)) apply_late();
+    }
+    // A segment fragment comes when it comes, and may be older than the header.
+    void apply_late() {
+        const std::vector<Snapshot> late = std::exchange(late_, {});
+        if (!w->node || late.empty() || !w->node->index()) return;
+        const size_t last = late.size() - 1;
+        w->node->update(late[last - random.below(std::min<size_t>(last + 1, 3))]);
+        w->settle_node();
+        w->headers = {w->node->snapshot(w->node->index())};
+    }
+    std::vector<Snapshot> late_;
+    bool agree_ = random.chance(0.5);
+};
+
+TEST(RelayStorm, ManyDeathsWholeStreams) {
+    unsigned takeovers = 0;
+    for (uint64_t seed = 0; seed < 300 && !::testing::Test::HasFailure(); ++seed) {
+        SCOPED_TRACE("seed " + std::to_string(seed));
+        Storm storm(seed);
+        storm.run(20);
+        takeovers += storm.takeovers;
+        EXPECT_TRUE(storm.ended()) << storm.w->describe();
+        EXPECT_FALSE(storm.reset()) << storm.w->describe();
+    }
+    EXPECT_GT(takeovers, 1000u);
+}
+
+}  // namespace
+}  // namespace holdfast
