@@ -107,6 +107,27 @@ TEST(Align, OneSideThatIsBehindIsBelieved) {
     EXPECT_EQ(a.client.rcv_nxt, a.client.irs + 1 + 1000);
 }
 
+// Of two records of one session one is behind, unless they tell the same.
+TEST(Align, WhatIsBehind) {
+    const auto at = [](const Stream& up, const Stream& down, RelayStage stage) {
+        return align(state_of(up, down, stage));
+    };
+    const Stream none, half{100, 50}, all{100, 100}, ended{100, 100, true, true, true},
+        ending{100, 100, true, true, false};
+    const RelayState history[] = {
+        at(none, none, RelayStage::opening),   at(none, none, RelayStage::committing),
+        at(half, none, RelayStage::open),      at(half, all, RelayStage::open),
+        at(all, all, RelayStage::open),        at(ending, all, RelayStage::open),
+        at(ended, all, RelayStage::open),      at(ended, ending, RelayStage::open),
+        at(ended, ended, RelayStage::closing),
+    };
+    for (const RelayState& a : history)
+        for (const RelayState& b : history)
+            EXPECT_EQ(is_behind(a, b), &a < &b) << &a - history << " " << &b - history;
+    // The backend's side begins again in both.
+    EXPECT_FALSE(is_behind(history[0], at(half, none, RelayStage::connecting)));
+}
+
 // Before the backend's side is agreed it begins again, whatever was received meanwhile.
 TEST(Align, BeforeTheBackendIsAgreedItBeginsAgain) {
     for (const RelayStage stage : {RelayStage::opening, RelayStage::connecting}) {

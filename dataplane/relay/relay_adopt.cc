@@ -8,8 +8,16 @@ void Relay::restore(SessionIndex index, const RelayState& state, Instant now) {
     const RelaySession* known = find(index);
     // What the peers told is newer than any fragment.
     if (known && known->heard) return;
-    const RelayState aligned = align(state);
-    if (known && is_behind(aligned, this->state(index, now))) return;
+    RelayState aligned = align(state);
+    // Any ACK since may have offered all of it.
+    Tcb& c = aligned.client;
+    if (aligned.stage == RelayStage::opening)
+        c.rcv_edge = c.rcv_offered =
+            later(c.rcv_offered, c.rcv_nxt + options_.client.receive_buffer);
+    if (known) {  // only what brings news, and takes nothing back
+        const RelayState mine = this->state(index, now);
+        if (is_behind(aligned, mine) || !is_behind(mine, aligned)) return;
+    }
     if (known) --open_;
     RelaySession& s = begin(index, forwarder_.sessions().get(index)->client.address.is_v4());
     carry_on(s, aligned, now);

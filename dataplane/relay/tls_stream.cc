@@ -24,10 +24,11 @@ constexpr CounterInfo<C> kTable[] = {
 constexpr size_t kInLimit = 96 * 1024;   // ciphertext that waits: a few records
 constexpr size_t kOutLimit = 96 * 1024;  // plaintext likewise
 constexpr size_t kMaxCuts = 128;         // records the client has not acknowledged
-// While a congestion window is still small, a record ends with its segment and is of use at once
-// (RFC 6928's ten segments, several times over; a guess).
-constexpr uint64_t kSmallUntil = 64 * 1024;
-constexpr size_t kSmallRecord = 1'300;
+// A record ends with its segment and is of use at once. More is not only slower to be of use: an
+// adopter needs the whole of a record's plaintext again before it may acknowledge any of it, and a
+// backend whose congestion window fell to one segment sends no second one before that. Below any
+// MSS that wake_senders() leaves (1,280 octets of IPv6 packet, 72 of headers).
+constexpr size_t kRecord = 1'200;
 // A client that has more to send and may goes on within this.
 constexpr Duration kPatience = Duration::milliseconds(2);
 
@@ -283,7 +284,7 @@ TlsRecordName TlsStream::name_after(TlsRecordName name, const Cut& c) {
 }
 
 size_t TlsStream::record_limit() const {
-    return std::min(layer_->max_fragment(), sent_ < kSmallUntil ? kSmallRecord : kTlsMaxPlaintext);
+    return std::min(layer_->max_fragment(), kRecord);
 }
 
 void TlsStream::drain_cuts(const TcpEndpoint& client, TcpEndpoint& backend) {
@@ -353,7 +354,6 @@ void TlsStream::cut_records(TcpEndpoint& client) {
         const auto size = static_cast<uint16_t>(std::min(out_.size(), record_limit()));
         if (client.write_room() < layer_->sealed_size(size)) return;
         if (!cut(TlsContentType::application_data, size, layer_->reserve(size), client)) return;
-        sent_ += size;
     }
 }
 

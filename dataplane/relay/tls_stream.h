@@ -176,7 +176,6 @@ private:
     uint32_t cut_offset_ = 0;  // of the first cut, in the backend's stream
     TlsRecordName cut_name_;   // of the first cut
     SeqNum cuts_end_;          // of the last
-    uint64_t sent_ = 0;
     std::optional<TlsAlert> alert_;
     bool backend_fin_ = false, closing_ = false;
     TlsMarks noted_;

@@ -141,7 +141,6 @@ std::unique_ptr<TlsStream> TlsStream::restore(TlsShared& shared, Bytes credentia
         s->in_.assign(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(early));
         s->early_ = s->in_;
     }
-    s->sent_ = UINT32_MAX;
     s->noted_ = s->marks();
     return s;
 }
