@@ -1,6 +1,7 @@
 """mode = tls: TLS terminates in the appliance, and the same live connection goes on at another one."""
 import hashlib
 import json
+import shlex
 import time
 
 from tests.system.harness import (Capture, Traffic, accept, check, check_turns, counters, limit, plan, wait_new_holder)
@@ -95,3 +96,31 @@ def test_tls_handover(case):
         result = traffic.result()
         result.all_well()
         return f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()}"
+
+
+def s_client(lab, version, *more):
+    """One connection of openssl's client that ends at once; what it said of its session."""
+    words = ["openssl", "s_client", "-connect", f"{plan.VIP4}:{plan.WEB_PORT}", "-servername", plan.SERVER_NAME, "-CAfile",
+             str(lab.ca), f"-tls{version}".replace(".", "_"), "-ign_eof", *more]
+    asked = "printf 'HEAD / HTTP/1.0\\r\\n\\r\\n' | timeout 10 " + shlex.join(words)
+    said = lab.exec("c1", ["sh", "-c", asked]).stdout
+    check("HTTP/1.1 200" in said, f"no answer: {said[-300:]}")
+    return "reused" if "\nReused, " in said else "new"
+
+
+def test_tls_resumption(case):
+    """Tickets that one node gave resume at that node, and at its successor after its death."""
+    with case.lab(nodes=3, mode="tls") as lab:
+        kept = [(v, lab.folder / f"session-{v}-{n}") for v in ("1.2", "1.3") for n in range(5)]
+        for version, file in kept:
+            check(s_client(lab, version, "-sess_out", str(file)) == "new", "a session nobody had offered")
+        again = [s_client(lab, version, "-sess_in", str(file), "-sess_out", str(file)) for version, file in kept]
+        check(set(again) == {"reused"}, f"at the node that gave them: {again}")
+        first = lab.holder()
+        lab.kill(first)
+        second = wait_new_holder(lab, first)
+        after = [s_client(lab, version, "-sess_in", str(file)) for version, file in kept]
+        check(set(after) == {"reused"}, f"at its successor: {after}")
+        resumed = counters(lab, second, "tls").get("handshakes_resumed", 0)
+        check(resumed >= len(kept), f"{second} counted {resumed}")
+        return f"{len(kept)} sessions of {first}, TLS 1.2 and 1.3, resumed there and at {second}: no full handshake"
