@@ -124,3 +124,37 @@ def test_tls_resumption(case):
         resumed = counters(lab, second, "tls").get("handshakes_resumed", 0)
         check(resumed >= len(kept), f"{second} counted {resumed}")
         return f"{len(kept)} sessions of {first}, TLS 1.2 and 1.3, resumed there and at {second}: no full handshake"
+
+
+def test_tls_key_update(case):
+    """openssl's client updates its key, and asks for ours, just before and just after the holder's death."""
+    with case.lab(nodes=3, mode="tls") as lab:
+        steps = lab.folder / "steps"  # what the client types, as the test goes on
+        steps.write_text("E\nfirst\n")
+        words = ["openssl", "s_client", "-connect", f"{plan.VIP4}:{plan.STREAM_PORT}", "-servername", plan.SERVER_NAME,
+                 "-CAfile", str(lab.ca), "-tls1_3"]
+        lab.spawn("c1", ["sh", "-c", f"tail -f -n +1 {steps} | timeout 40 " + shlex.join(words)], key="c1/updates")
+
+        def types(*lines):
+            for line in lines:
+                with steps.open("a") as file:
+                    file.write(line + "\n")
+                time.sleep(0.1)  # openssl takes a command only at the beginning of what it reads
+
+        def echoed(word):
+            lab.wait_for(f"the echo of {word}", lambda: f"\n{word}\n" in lab.log("c1/updates").read_text(errors="replace"), 10)
+
+        echoed("first")
+        types("K", "second")
+        echoed("second")
+        first = lab.holder()
+        types("K", "k")
+        lab.kill(first)
+        second = wait_new_holder(lab, first)
+        types("third")
+        echoed("third")
+        types("K", "fourth", "k", "fifth")
+        echoed("fifth")
+        received = counters(lab, second, "tls_records").get("tls_key_updates_received", 0)
+        check(received >= 2, f"{second} saw {received} KeyUpdates")
+        return f"five echoes across three KeyUpdates at {first}, its death, and {received} at {second}"
