@@ -113,8 +113,8 @@ void Worker::gate(const Frame& frame, const Step& step, Instant now) {
     commit(step.session, kCommits | (step.out == Side::back ? kToBack : 0), bytes_of(frame), now);
 }
 
-// Publishes the session; the frame leaves once its owners have it.
-void Worker::commit(SessionIndex index, uint32_t what, Bytes frame, Instant now) {
+// Publishes the session; the frame leaves once its owners have it. False: the gate is full.
+bool Worker::commit(SessionIndex index, uint32_t what, Bytes frame, Instant now) {
     const Published p = takeover_.publish(index, now);
     const Session& s = *forwarder_.sessions().get(index);
     GateNeed need;
@@ -129,9 +129,9 @@ void Worker::commit(SessionIndex index, uint32_t what, Bytes frame, Instant now)
     const GateTag tag{pack(index), what};
     if (need.commit == Commit::none && may_transmit_[s.group.value]) {
         on_release(tag, frame, now);
-        return;
+        return true;
     }
-    replicator_.hold(need, tag, frame, now);
+    return replicator_.hold(need, tag, frame, now);
 }
 
 // ---- Sessions whose TCP terminates here
@@ -146,7 +146,7 @@ void Worker::relay(const Frame& frame, const Step& step, Instant now) {
     relay_->on_frame(step, frame, now);
 }
 
-void Worker::on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,
+bool Worker::on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,
                             Instant now) {
     const Session& s = *forwarder_.sessions().get(index);
     const uint32_t to = towards == Direction::from_backend ? kToBack : 0;
@@ -159,21 +159,20 @@ void Worker::on_relay_frame(SessionIndex index, Direction towards, Bytes frame, 
             return commit(index, kCommits | kBackend | to, frame, now);
         case Reveals::end:
             need.confirmed_after = now;
-            replicator_.hold(need, {0, to}, frame, now);
-            return;
+            return replicator_.hold(need, {0, to}, frame, now);
         case Reveals::nothing:
             break;
     }
     if (!may_transmit_[s.group.value]) [[unlikely]] {
         ++counters_.held_silent;
-        replicator_.hold(need, {pack(index), to}, frame, now);
-        return;
+        return replicator_.hold(need, {pack(index), to}, frame, now);
     }
     if (awaiting_first_[s.group.value]) [[unlikely]] {
         awaiting_first_[s.group.value] = false;
         if (AdoptionReport* r = running_report(s.group)) r->first_packet = now;
     }
     outlet_.transmit(to == kToBack ? Side::back : Side::front, frame);
+    return true;
 }
 
 // All owners, whatever the service asks for otherwise: a record number that is not known for sure

@@ -111,7 +111,7 @@ private:
                            Instant now) override;
     void on_neighbor(Side, const IpAddress&, const MacAddress&, Instant) override {}
     // RelayEvents
-    void on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,
+    bool on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,
                         Instant now) override;
     void on_relay_changed(SessionIndex index, Instant now) override;
     bool on_relay_commit(SessionIndex index, uint8_t serial, bool first, Instant now) override;
@@ -128,7 +128,7 @@ private:
     Disposition pass(const Frame& frame, const Step& step, Instant now);
     void gate(const Frame& frame, const Step& step, Instant now);
     void relay(const Frame& frame, const Step& step, Instant now);
-    void commit(SessionIndex index, uint32_t what, Bytes frame, Instant now);
+    bool commit(SessionIndex index, uint32_t what, Bytes frame, Instant now);
     void meet_unknown(const Frame& frame, const Step& step, Instant now);
     void ask_for(const Step& step, Instant now);
     void send_reset(const Frame& frame, const Step& step, Instant now);

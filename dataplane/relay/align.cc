@@ -1,5 +1,7 @@
 #include "dataplane/relay/align.h"
 
+#include <algorithm>
+
 namespace holdfast {
 namespace {
 
@@ -25,16 +27,14 @@ bool knows_less(const Tcb& a, const Tcb& b) {
     return a.snd_una < b.snd_una || (b.flags & ~a.flags & kGrows) != 0;
 }
 
-// What an adopter does from there on: begin the backend's side, carry both on, or linger.
-int rank(RelayStage stage) {
-    return stage < RelayStage::committing ? 0 : stage == RelayStage::closing ? 2 : 1;
-}
+// Before we are committed the backend's side begins again: all one.
+RelayStage rank(RelayStage stage) { return std::max(stage, RelayStage::connecting); }
 
 }  // namespace
 
 bool is_behind(const RelayState& state, const RelayState& other) {
     if (rank(state.stage) != rank(other.stage)) return rank(state.stage) < rank(other.stage);
-    return rank(state.stage) > 0 &&
+    return state.stage >= RelayStage::committing &&
            (knows_less(state.client, other.client) || knows_less(state.backend, other.backend));
 }
 

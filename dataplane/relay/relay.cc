@@ -193,13 +193,10 @@ void Relay::send(RelaySession& s, Direction towards, const TcpSegment& segment,
     const Session* session = forwarder_.sessions().get(s.index);
     if (!session) return;
     const Reveals reveals = what_is_revealed(s, towards, segment);
-    if (reveals == Reveals::session || reveals == Reveals::backend) {
-        // It will be sent again; the first of them is still waiting.
-        if (s.gated) {
-            ++counters_.withheld;
-            return;
-        }
-        s.gated = true;
+    const bool waits = reveals == Reveals::session || reveals == Reveals::backend;
+    if (waits && s.gated) {  // it will be sent again; the first of them is still waiting
+        ++counters_.withheld;
+        return;
     }
     std::array<std::byte, kMaxSegmentFrame> frame;
     const size_t size =
@@ -208,7 +205,10 @@ void Relay::send(RelaySession& s, Direction towards, const TcpSegment& segment,
         ++counters_.unsendable;
         return;
     }
-    events_.on_relay_frame(s.index, towards, Bytes(frame).first(size), reveals, now);
+    s.gated |= waits;  // before, because it may be held already
+    const bool taken =
+        events_.on_relay_frame(s.index, towards, Bytes(frame).first(size), reveals, now);
+    if (waits && !taken) s.gated = false;
 }
 
 Reveals Relay::what_is_revealed(const RelaySession& s, Direction towards,
@@ -253,6 +253,7 @@ void Relay::on_event(RelaySession& s, Direction side, TcpEvent event, Instant no
                 s.tls->on_client_fin();
             else
                 s.tls->on_backend_fin();
+            note_fin(s, side, now);
             s.changed = true;
             return;
         case TcpEvent::time_wait:
@@ -346,6 +347,9 @@ void Relay::flush(RelaySession& s, Instant now) {
     Link backend(*this, s, Direction::from_backend, now);
     s.client.flush(now, client);
     s.backend.flush(now, backend);
+    // After an adoption it may have let through what had come out of order.
+    if (s.client.has_work() && s.client.state().timer == SendTimer::none)
+        s.client.flush(now, client);
 }
 
 void Relay::connect(RelaySession& s, Instant now) {

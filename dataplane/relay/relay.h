@@ -36,7 +36,8 @@ enum class Reveals : uint8_t {
 class RelayEvents {
 public:
     virtual ~RelayEvents() = default;
-    virtual void on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,
+    // False: it should wait, and there is no room for it.
+    virtual bool on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,
                                 Instant now) = 0;
     // Its state moved: publish the header again.
     virtual void on_relay_changed(SessionIndex index, Instant now) = 0;

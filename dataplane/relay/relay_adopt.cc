@@ -24,13 +24,13 @@ void Relay::restore(SessionIndex index, const RelayState& state, Instant now) {
 }
 
 void Relay::carry_on(RelaySession& s, const RelayState& aligned, Instant now) {
-    s.announced = true;
     s.client.restore(aligned.client, options_.takeover, now);
     s.stage = aligned.stage;
     if (s.stage != RelayStage::opening) {
-        // It was committed, or nobody but the backend had heard of it.
-        if (s.stage == RelayStage::committing) s.stage = RelayStage::open;
+        s.announced = true;
         s.backend.restore(aligned.backend, options_.takeover, now);
+        // Perhaps only we had been told what was agreed, and the backend not yet.
+        if (s.stage == RelayStage::committing) s.backend.allow_send(s.backend.state().iss + 1);
         s.backend.allow_ack(aligned.backend.rcv_nxt);
     }
     if (s.stage != RelayStage::opening || s.tls) {

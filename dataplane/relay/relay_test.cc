@@ -146,6 +146,23 @@ TEST_F(RelayTest, WhatWasAgreedWithTheBackendIsHeldBeforeItHearsSo) {
     EXPECT_TRUE(w->sent(Reveals::end).empty());
 }
 
+// A frame that found no room to wait is tried again; it does not count as waiting.
+TEST_F(RelayTest, AFullGateIsTriedAgain) {
+    start();
+    w->gate_room = 0;
+    exchange(100, 100);
+    w->run_for(Duration::seconds(4));
+    EXPECT_FALSE(w->client->opened());
+    w->gate_room = 1000;
+    w->run_until([&] { return w->node->state().stage == RelayStage::connecting; });
+    w->gate_room = 0;
+    w->run_for(Duration::seconds(2));
+    EXPECT_FALSE(w->server->opened());
+    w->gate_room = 1000;
+    w->run_until([&] { return w->at_peace(); });
+    EXPECT_TRUE(w->at_peace()) << w->describe();
+}
+
 // ---- End-to-end acknowledgement
 
 TEST_F(RelayTest, NothingOfOneSideIsAcknowledgedThatTheOtherDidNotAcknowledge) {
@@ -200,6 +217,8 @@ TEST_F(RelayTest, AHalfClosedSessionGoesOnTheOtherWay) {
             return w->server && (client_first ? *w->client : *w->server).saw(TcpEvent::fin_acked);
         });
         w->run_for(Duration::seconds(60));  // nothing ends by itself
+        EXPECT_EQ(w->node->forwarder.sessions().get(w->node->index())->state,
+                  client_first ? SessionState::client_fin : SessionState::backend_fin);
         Peer& late = client_first ? *w->server : *w->client;
         ASSERT_TRUE(late.saw(TcpEvent::peer_fin));
         late.to_say = 200'000;

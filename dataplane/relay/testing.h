@@ -131,7 +131,7 @@ public:
         relay.on_closed(index, reason == CloseReason::idle, now);
     }
     void on_neighbor(Side, const IpAddress&, const MacAddress&, Instant) override {}
-    void on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,
+    bool on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,
                         Instant now) override;
     void on_relay_changed(SessionIndex index, Instant now) override;
     bool on_relay_commit(SessionIndex, uint8_t, bool, Instant) override { return false; }
@@ -191,6 +191,7 @@ public:
     std::vector<RelayFrame> frames;
     uint64_t snapshots = 0, wakes = 0;
     bool shut = false;  // the gate
+    unsigned gate_room = 1000;
     // Looked at before a frame of a peer's or the relay's is put on the wire: false loses it.
     std::function<bool(const Parsed&, bool from_relay)> filter;
 
