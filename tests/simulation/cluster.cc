@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataplane/takeover/relay_capture.h"
 #include "dataplane/wire/arp.h"
 
 namespace holdfast::simulation {
@@ -20,12 +21,17 @@ const Endpoint kVip = endpoint("198.51.100.10:80");
 }  // namespace
 
 Cluster::Cluster(const ClusterOptions& options)
-    : options_(options), random_(options.seed), ring_loss_(options.ring_loss) {
+    : options_(options),
+      random_(options.seed),
+      ring_loss_(options.ring_loss),
+      hosts_(kClientMac, kBackendMac, kVirtualMac,
+             [this](Side side, const testing::Buffer& frame) { send_bytes(side, frame); }) {
     for (uint8_t i = 0; i < options.nodes; ++i) {
         nodes_.push_back(std::make_unique<Node>());
         nodes_[i]->cluster = this;
         nodes_[i]->id = i;
     }
+    services_ = worker_options(0).forward.services;
     for (uint8_t i = 0; i < options.nodes; ++i) start(i);
 }
 
@@ -34,6 +40,7 @@ Cluster::~Cluster() = default;
 WorkerOptions Cluster::worker_options(uint8_t node) const {
     Service web;
     web.name = "web";
+    web.mode = options_.mode;
     web.group = kGroup;
     web.vips = {kVip.address};
     web.port = kVip.port;
@@ -73,6 +80,7 @@ WorkerOptions Cluster::worker_options(uint8_t node) const {
     o.replicator.memory = nodes_[node].get();
     o.replicator.gate_packets = 512;
     o.parked_frames = 256;
+    o.relay.chunks = 8192;
     return o;
 }
 
@@ -153,6 +161,8 @@ void Cluster::leave(Node& from, Side side, Bytes frame) {
             const Parsed p = parse_frame(frame);
             judge_holder(from, p);
             if (p.tcp.has(tcp_flag::syn) && p.tcp.has(tcp_flag::ack)) judge_commit(from, p);
+            if (side == Side::back && options_.mode == Mode::proxy) judge_agreed(from, p);
+            if (random_.chance(options_.wire_loss)) return;
         }
     }
     events_.push({now_ + Duration::microseconds(50),
@@ -178,6 +188,10 @@ void Cluster::send(Side side, const Seg& segment) {
     to_node(side, frame_of(s));
 }
 
+void Cluster::send_bytes(Side side, const std::vector<std::byte>& frame) {
+    if (!random_.chance(options_.wire_loss)) to_node(side, frame);
+}
+
 // ---- Judges
 // ----------------------------------------------------------------------------------------------------
 
@@ -199,17 +213,39 @@ void Cluster::judge_holder(const Node& from, const Parsed& p) {
 
 void Cluster::judge_commit(const Node& from, const Parsed& p) {
     if (!judge_commit_ || !from.worker || p.ethernet.source != kVirtualMac) return;
+    const SessionIndex index = from.worker->forwarder().sessions().find_client(p.to(), p.from());
+    if (!index) return complain("a SYN-ACK of no session");
+    held(from, index, "a SYN-ACK", false);
+}
+
+// The first frame that tells a backend that it was accepted.
+void Cluster::judge_agreed(const Node& from, const Parsed& p) {
+    if (!judge_commit_ || !from.worker || p.ethernet.source != kVirtualMac) return;
+    if (p.tcp.has(tcp_flag::syn) || p.tcp.has(tcp_flag::rst) || !p.tcp.has(tcp_flag::ack)) return;
+    if (agreed_.contains({p.to(), p.from()})) return;
+    const SessionIndex index = from.worker->forwarder().sessions().find_backend(p.to(), p.from());
+    if (!index) return complain("an acceptance of no session");
+    if (held(from, index, "an acceptance", true)) agreed_.insert({p.to(), p.from()});
+}
+
+// Whether as many standbys hold the session as the service asks: and, with `agreed`, what was
+// agreed with the backend.
+bool Cluster::held(const Node& from, SessionIndex index, std::string_view what, bool agreed) {
     const Worker& w = *from.worker;
     const NodeSet members = w.replicator().membership().view().members;
-    const SessionIndex index = w.forwarder().sessions().find_client(p.to(), p.from());
-    if (!index) return complain("a SYN-ACK of no session");
     const Session& s = *w.forwarder().sessions().get(index);
     unsigned headers = 0, aliases = 0;
     for (NodeId n : members) {
         const Node& keeper = *nodes_[n.value];
         if (!keeper.worker) continue;
         const FragmentStore& store = keeper.worker->replicator().store();
-        headers += store.find({session_key(s), FragmentKind::header, 0}).has_value();
+        if (const auto f = store.find({session_key(s), FragmentKind::header, 0})) {
+            Bytes rest;
+            const auto session = read_header(*f, services_, rest);
+            const auto state = read_relay_state(rest, now_);
+            const bool tells = state && state->stage >= RelayStage::committing;
+            headers += session && (!agreed || tells);
+        }
         aliases += store.find({alias_key(s), FragmentKind::alias, 0}).has_value();
     }
     // Of the copies asked for, those on members that died this moment are not seen; one must always
@@ -219,9 +255,10 @@ void Cluster::judge_commit(const Node& from, const Parsed& p) {
     const unsigned wanted = options_.commit == Commit::all
                                 ? std::min(options_.copies, members.size()) - std::min(dead, 1u)
                                 : 1;
-    if (headers < wanted || aliases < wanted)
-        complain("a SYN-ACK left with " + std::to_string(headers) + " headers and " +
-                 std::to_string(aliases) + " aliases held elsewhere, of " + std::to_string(wanted));
+    if (headers >= wanted && aliases >= wanted) return true;
+    complain(std::string(what) + " left with " + std::to_string(headers) + " headers and " +
+             std::to_string(aliases) + " aliases held elsewhere, of " + std::to_string(wanted));
+    return false;
 }
 
 // ---- Clients and backends
@@ -251,6 +288,8 @@ void Cluster::host_arp(Side side, Bytes frame) {
 }
 
 void Cluster::host_tcp(Side side, const Parsed& p) {
+    if (hosts_.size() > 0)
+        return hosts_.on_frame(side, p, static_cast<uint32_t>(random_.next()), now_);
     if (side == Side::front) {
         for (Client& c : clients_) {
             if (c.tcp.self() != p.to()) continue;
@@ -271,6 +310,7 @@ void Cluster::host_tcp(Side side, const Parsed& p) {
 }
 
 void Cluster::drive_hosts() {
+    hosts_.drive(now_);
     for (Client& c : clients_) {
         if (auto s = c.tcp.on_timer(now_)) send(Side::front, *s);
         if (c.written < c.messages && c.tcp.idle() && c.tcp.received == c.expected) {
@@ -301,6 +341,13 @@ size_t Cluster::connect(unsigned messages) {
         {ToyTcp(self, kVip, static_cast<uint32_t>(random_.next())), messages, 0, ""});
     send(Side::front, clients_.back().tcp.connect(now_));
     return n;
+}
+
+size_t Cluster::transfer(const Plan& plan) {
+    const size_t n = hosts_.size();
+    const Endpoint self{IpAddress::v4(0xc0000200 + 1 + static_cast<uint32_t>(n / 1000)),
+                        static_cast<uint16_t>(20'000 + n % 1000)};
+    return hosts_.connect(self, kVip, plan, static_cast<uint32_t>(random_.next()), now_);
 }
 
 bool Cluster::established(size_t c) const {

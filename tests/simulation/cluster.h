@@ -4,7 +4,8 @@
 // Judges watch every frame that leaves a node:
 //   holder   a frame under a group's virtual MAC leaves only the node that acquired the group last
 //   (I4, I6) commit   a SYN-ACK leaves only when as many standbys hold header and alias as the
-//   service asks (I2) bytes    what each end reads is exactly what the other wrote (I1)
+//   service asks, and a backend hears of its acceptance when they hold what was agreed with it (I2)
+//   bytes    what each end reads is exactly what the other wrote (I1)
 #pragma once
 
 #include <map>
@@ -16,6 +17,7 @@
 
 #include "base/random.h"
 #include "dataplane/worker.h"
+#include "tests/simulation/tcp_hosts.h"
 #include "tests/simulation/toy_tcp.h"
 
 namespace holdfast::simulation {
@@ -27,6 +29,8 @@ struct ClusterOptions {
     bool solo = false;
     uint64_t seed = 1;
     double ring_loss = 0;
+    Mode mode = Mode::forward;
+    double wire_loss = 0;  // between hosts and nodes
 };
 
 class Cluster {
@@ -58,6 +62,9 @@ public:
 
     // Clients: each writes `messages` lines, waiting for the echo of one before the next.
     size_t connect(unsigned messages);
+    // Or whole TCP endpoints, which say and close as planned.
+    size_t transfer(const Plan& plan);
+    TcpHosts& hosts() { return hosts_; }
     // The client says again what it said last: a packet at a moment of the test's choosing.
     void poke(size_t client) { send(Side::front, clients_[client].tcp.repeat()); }
     bool established(size_t client) const;
@@ -72,6 +79,10 @@ public:
     bool alive(uint8_t node) const { return nodes_[node]->worker != nullptr; }
     std::optional<uint8_t> holder() const;
     SessionIndex session_of(size_t client, uint8_t node);
+    SessionIndex session_of_transfer(size_t transfer, uint8_t node) {
+        return worker(node).forwarder().sessions().find_client(hosts_.client(transfer).self,
+                                                               hosts_.client(transfer).other);
+    }
     Instant now() const { return now_; }
     Random& random() { return random_; }
     const std::vector<std::string>& complaints() const { return complaints_; }
@@ -125,11 +136,14 @@ private:
     void leave(Node& from, Side side, Bytes frame);
     void judge_holder(const Node& from, const Parsed& p);
     void judge_commit(const Node& from, const Parsed& p);
+    void judge_agreed(const Node& from, const Parsed& p);
+    bool held(const Node& from, SessionIndex index, std::string_view what, bool agreed);
     void to_node(Side side, const std::vector<std::byte>& frame);
     void to_host(Side side, Bytes frame);
     void host_arp(Side side, Bytes frame);
     void host_tcp(Side side, const Parsed& p);
     void send(Side side, const Seg& segment);
+    void send_bytes(Side side, const std::vector<std::byte>& frame);
     void drive_hosts();
     void complain(std::string what);
 
@@ -145,6 +159,9 @@ private:
     std::map<Side, int> learned_;  // which node's port the virtual MAC was last seen on
     std::vector<Client> clients_;
     std::map<std::pair<Endpoint, Endpoint>, Backend> backends_;  // by (backend, peer)
+    TcpHosts hosts_;
+    std::vector<Service> services_;
+    std::set<std::pair<Endpoint, Endpoint>> agreed_;  // (backend, pool) that was accepted once
     std::vector<std::string> complaints_;
     bool judge_commit_ = true;
 };
