@@ -70,6 +70,7 @@ void Relay::on_held(SessionIndex index, uint8_t serial) {
     --s->commits;
     s->client.allow_send(marks.send);
     s->client.allow_ack(marks.ack);
+    if (marks.held != 0) s->backend.allow_ack(s->backend.state().irs + 1 + marks.held);
     touch(index);
 }
 

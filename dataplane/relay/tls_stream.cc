@@ -15,7 +15,7 @@ constexpr CounterInfo<C> kTable[] = {
     {"records_cut", "Records of ours begun.", &C::cuts},
     {"records_recut", "Records sealed again after an adoption.", &C::recut},
     {"alerts_sent", "Alerts of ours, close_notify included.", &C::alerts_sent},
-    {"early_acknowledged", "Parts of records acknowledged to clients before the whole came.",
+    {"early_acknowledged", "Parts of records acknowledged to their senders before the whole came.",
      &C::early_acknowledged},
     {"sessions_unprovable", "Sessions reset because where writing stood could not be proven.",
      &C::unprovable},
@@ -82,6 +82,7 @@ void TlsStream::advance(TcpEndpoint& client, TcpEndpoint& backend, Instant now) 
     hold_early(now);
     drain_cuts(client, backend);
     recut(client);
+    hold_plain(now);
     cut_records(client);
     close_towards_client(client);
 }
@@ -283,9 +284,7 @@ TlsRecordName TlsStream::name_after(TlsRecordName name, const Cut& c) {
     return {name.generation, name.sequence + 1};
 }
 
-size_t TlsStream::record_limit() const {
-    return std::min(layer_->max_fragment(), kRecord);
-}
+size_t TlsStream::record_limit() const { return std::min(layer_->max_fragment(), kRecord); }
 
 void TlsStream::drain_cuts(const TcpEndpoint& client, TcpEndpoint& backend) {
     const SeqNum una = client.state().snd_una;
@@ -317,6 +316,7 @@ void TlsStream::pop_cut(TcpEndpoint& backend) {
     }
     cut_start_ = cut_start_ + wire_size(c);
     cut_offset_ += size;
+    plain_.clear();
     cut_name_ = name_after(cut_name_, c);
     cuts_.pop_front();
     if (layer_->progress().has_previous && cut_name_.generation == layer_->progress().tx_generation)
@@ -335,6 +335,26 @@ void TlsStream::recut(TcpEndpoint& client) {
         ++shared_.counters.recut;
         seal_next(client);
     }
+}
+
+// The first record that was cut elsewhere cannot be sealed, and the rest of its plaintext does not
+// come: nothing of it was acknowledged, and the backend's window is smaller.
+void TlsStream::hold_plain(Instant now) {
+    const bool waits = !cuts_.empty() && sealed_ == 0 && out_.size() > plain_.size() &&
+                       out_.size() < stream_size(cuts_.front());
+    if (!waits) {
+        plain_at_ = Instant::max();
+        return;
+    }
+    if (plain_at_ == Instant::max() || out_.size() != plain_seen_) {
+        plain_seen_ = out_.size();
+        plain_at_ = now + kPatience;
+        return;
+    }
+    if (now < plain_at_) return;
+    plain_ = out_;
+    plain_at_ = Instant::max();
+    ++shared_.counters.early_acknowledged;
 }
 
 void TlsStream::cut_records(TcpEndpoint& client) {
@@ -431,7 +451,7 @@ void TlsStream::fail(TlsAlert alert) {
 
 TlsMarks TlsStream::marks() const {
     const SeqNum early = point_.client + static_cast<uint32_t>(early_.size());
-    return {cuts_end_ + (closing_ ? 1u : 0u), early};
+    return {cuts_end_ + (closing_ ? 1u : 0u), early, plain_.empty() ? 0 : backend_acknowledged()};
 }
 
 bool TlsStream::wants_commit() const { return phase_ == Phase::records && marks() != noted_; }

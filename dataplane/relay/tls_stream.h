@@ -8,7 +8,8 @@
 // streams; the client is acknowledged a record when the backend has acknowledged its plaintext, and
 // that is held elsewhere too, because a record's number cannot be had from TCP. What is not
 // acknowledged comes again from who sent it. A client whose congestion window is smaller than its
-// record is acknowledged the part that came, once that is held elsewhere as `payload`.
+// record is acknowledged the part that came, once that is held elsewhere as `payload`; so is, after
+// an adoption, a backend whose window is smaller than the record that was cut elsewhere.
 //
 // Pure: endpoints are passed in, time too; handshakes run where `Handshakes` runs them. Sequence
 // numbers towards the backend are offsets in its streams, as a connection to it may begin anew.
@@ -31,6 +32,7 @@ namespace holdfast {
 struct TlsMarks {
     SeqNum send;  // towards the client: the end of the last cut record, and of our FIN behind it
     SeqNum ack;   // of the client's
+    uint32_t held = 0;  // offset in the backend's stream up to which its octets are held; 0: none
     friend bool operator==(const TlsMarks&, const TlsMarks&) = default;
 };
 
@@ -95,14 +97,16 @@ public:
     // Where the endpoints of a restored session stand.
     SeqNum client_acknowledged() const { return marks().ack; }
     uint32_t backend_delivered() const { return point_.backend; }  // offset in our stream to it
-    uint32_t backend_acknowledged() const { return cut_offset_; }  // offset in its stream
+    uint32_t backend_acknowledged() const {                        // offset in its stream
+        return cut_offset_ + static_cast<uint32_t>(plain_.size());
+    }
     bool client_ended() const { return point_.fin; }
     bool backend_shut() const { return point_.shut; }
 
     static constexpr size_t kMaxCredential = 1'024;
     static constexpr size_t kMaxProgress = 900;
     // When the client's part of a record is to be held elsewhere: Instant::max() when not.
-    Instant next_deadline() const { return early_at_; }
+    Instant next_deadline() const { return earlier(early_at_, plain_at_); }
 
 private:
     // A record of ours on its way: application data of `value` octets, an alert or a KeyUpdate.
@@ -137,6 +141,7 @@ private:
     void write_at(TcpEndpoint& client, SeqNum position, Bytes bytes);
     void close_towards_client(TcpEndpoint& client);
     void hold_early(Instant now);
+    void hold_plain(Instant now);
     void fail(TlsAlert alert);
     size_t plain_size(const Cut& c) const;
     uint32_t wire_size(const Cut& c) const;
@@ -144,7 +149,8 @@ private:
     static TlsRecordName name_after(TlsRecordName name, const Cut& c);
     size_t record_limit() const;
     bool read_credential(Bytes bytes);
-    bool read_progress(Bytes bytes, size_t& early);
+    bool read_progress(Bytes bytes, size_t& early, size_t& plain);
+    bool read_payload(Bytes bytes, size_t early, size_t plain);
     bool read_cuts(ByteReader& r);
 
     TlsShared& shared_;
@@ -171,7 +177,10 @@ private:
     bool tail_written_ = true;
     std::vector<std::byte> out_;  // plaintext behind the last sealed cut
     std::deque<Cut> cuts_;
-    size_t sealed_ = 0;        // of them, from the front
+    size_t sealed_ = 0;             // of them, from the front
+    std::vector<std::byte> plain_;  // of the first cut, as far as it is held elsewhere
+    Instant plain_at_ = Instant::max();
+    size_t plain_seen_ = 0;
     SeqNum cut_start_;         // of the first cut, in our stream
     uint32_t cut_offset_ = 0;  // of the first cut, in the backend's stream
     TlsRecordName cut_name_;   // of the first cut

@@ -43,6 +43,7 @@ size_t TlsStream::write_progress(MutableBytes to) const {
     w.le(point_.client.value);
     w.le(point_.backend);
     w.le(static_cast<uint16_t>(early_.size()));
+    w.le(static_cast<uint16_t>(plain_.size()));
     w.le(static_cast<uint8_t>(size));
     w.put(Bytes(progress).first(size));
     w.le(cut_start_.value);
@@ -72,7 +73,7 @@ bool TlsStream::read_credential(Bytes bytes) {
     return true;
 }
 
-bool TlsStream::read_progress(Bytes bytes, size_t& early) {
+bool TlsStream::read_progress(Bytes bytes, size_t& early, size_t& plain) {
     ByteReader r(bytes);
     if (r.le<uint8_t>() != kFormat) return false;
     const uint8_t flags = r.le<uint8_t>();
@@ -82,6 +83,7 @@ bool TlsStream::read_progress(Bytes bytes, size_t& early) {
     point_.client.value = r.le<uint32_t>();
     point_.backend = r.le<uint32_t>();
     early = r.le<uint16_t>();
+    plain = r.le<uint16_t>();
     const auto progress = parse_tls_progress(r.take(r.le<uint8_t>()));
     if (!r.ok() || !progress) return false;
     Wiped<TlsRecordState> state(*initial_);
@@ -118,8 +120,8 @@ bool TlsStream::read_cuts(ByteReader& r) {
 std::unique_ptr<TlsStream> TlsStream::restore(TlsShared& shared, Bytes credential, Bytes progress,
                                               Bytes payload) {
     std::unique_ptr<TlsStream> s(new TlsStream(shared));
-    size_t early = 0;
-    if (!s->read_credential(credential) || !s->read_progress(progress, early)) {
+    size_t early = 0, plain = 0;
+    if (!s->read_credential(credential) || !s->read_progress(progress, early, plain)) {
         ++shared.counters.unprovable;
         return nullptr;
     }
@@ -129,28 +131,40 @@ std::unique_ptr<TlsStream> TlsStream::restore(TlsShared& shared, Bytes credentia
     s->written_ = s->point_.backend - (s->point_.shut ? 1 : 0);
     s->client_closed_ = s->point_.rx.rx_closed;
     s->shut_backend_ = s->point_.fin;
-    if (early > 0) {
-        ByteReader r(payload);
-        const SeqNum start{r.le<uint32_t>()};
-        const Bytes bytes = r.rest();
-        // What was acknowledged to the client and is not here is lost: better say so.
-        if (!r.ok() || start != s->point_.client || bytes.size() < early) {
-            ++shared.counters.unprovable;
-            return nullptr;
-        }
-        s->in_.assign(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(early));
-        s->early_ = s->in_;
+    if (early + plain > 0 && !s->read_payload(payload, early, plain)) {
+        ++shared.counters.unprovable;
+        return nullptr;
     }
     s->noted_ = s->marks();
     return s;
 }
 
+// What was acknowledged and is not here is lost: better say so.
+bool TlsStream::read_payload(Bytes bytes, size_t early, size_t plain) {
+    ByteReader r(bytes);
+    const SeqNum start{r.le<uint32_t>()};
+    const uint32_t offset = r.le<uint32_t>();
+    const Bytes record = r.take(r.le<uint16_t>());
+    const Bytes text = r.rest();
+    if (!r.ok() || start != point_.client || offset != cut_offset_ || record.size() < early ||
+        text.size() < plain)
+        return false;
+    in_.assign(record.begin(), record.begin() + static_cast<std::ptrdiff_t>(early));
+    early_ = in_;
+    out_.assign(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(plain));
+    plain_ = out_;
+    return true;
+}
+
 std::vector<std::byte> TlsStream::payload() const {
-    if (early_.empty()) return {};
-    std::vector<std::byte> value(4 + early_.size());
+    if (early_.empty() && plain_.empty()) return {};
+    std::vector<std::byte> value(10 + early_.size() + plain_.size());
     ByteWriter w(value);
     w.le(point_.client.value);
+    w.le(cut_offset_);
+    w.le(static_cast<uint16_t>(early_.size()));
     w.put(early_);
+    w.put(plain_);
     return value;
 }
 

@@ -20,7 +20,7 @@ namespace holdfast {
 
 inline constexpr unsigned kSlots = 4096;
 inline constexpr size_t kMaxFragmentValue = 1100;  // bytes: a record of it fits one datagram
-inline constexpr unsigned kMaxParts = 16;          // a TLS record and more
+inline constexpr unsigned kMaxParts = 18;          // a TLS record and more
 
 enum class FragmentKind : uint8_t { header, alias, segment, payload, credential, application };
 inline constexpr unsigned kFragmentKinds = 6;

@@ -1,0 +1,34 @@
+"""A client that reads nothing: its window closes, stays closed across the holder's death, then opens."""
+import time
+
+from tests.system.harness import ROOT, check, plan, wait_new_holder
+
+SIZE = 3_000_000
+
+
+def zero_window(case, **options):
+    with case.lab(nodes=3, **options) as lab:
+        go = lab.folder / "go"
+        words = ["python3", ROOT / "tests/system/slow_reader.py", plan.VIP4, plan.STREAM_PORT, SIZE, go]
+        lab.spawn("c1", [str(w) for w in words + ([lab.ca] if lab.options.mode == "tls" else [])], key="c1/slow")
+        said = lambda: lab.log("c1/slow").read_text(errors="replace").split("\n")  # noqa: E731
+        lab.wait_for("the request", lambda: "asked" in said(), 10)
+        time.sleep(1.5)  # all buffers on the way are full
+        first = lab.holder()
+        lab.kill(first)
+        second = wait_new_holder(lab, first)
+        time.sleep(1.5)
+        go.touch()
+        lab.wait_for("the rest", lambda: len(said()) > 2, 40)
+        check(said()[1] == "whole", f"the reader says: {said()[1]}")
+        return f"{SIZE} octets, byte-exact: window closed at {first}, opened again at {second}"
+
+
+def test_slow_reader_proxy(case):
+    """A closed window across a kill, mode = proxy."""
+    return zero_window(case, mode="proxy")
+
+
+def test_slow_reader_tls(case):
+    """A closed window across a kill, mode = tls."""
+    return zero_window(case, mode="tls")
