@@ -92,6 +92,11 @@ def test_two_workers(case):
     return survives(case, workers=2, connections=40)
 
 
+def test_two_queues(case):
+    """Two workers and two queues a port: what the kernel spreads otherwise than we do is handed over, both ways."""
+    return survives(case, workers=2, queues=2, connections=40)
+
+
 def test_af_xdp(case):
     """AF_XDP ports: the kernel's own addresses answer beside the VIPs, and a failover."""
     with case.lab(nodes=3, device="af_xdp") as lab:

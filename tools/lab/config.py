@@ -16,8 +16,9 @@ def table(header, **keys):
 
 
 def device(options, number, interface):
-    # One queue, also for several workers: DPDK's AF_XDP driver counts "combined" channels, of which a veth has none.
-    return f"net_{options.device}{number},iface={interface}"
+    # By default one queue, also for several workers: DPDK's AF_XDP driver counts "combined" channels, of which a veth has none.
+    queues = f",qpairs={options.queues}" if options.queues > 1 else ""
+    return f"net_{options.device}{number},iface={interface}{queues}"
 
 
 def certificates(folder):

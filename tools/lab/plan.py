@@ -32,6 +32,7 @@ class Options:
     ring: str = "udp"  # udp (multicast) | unicast | dpdk
     ack: str = "nak"  # nak | positive
     workers: int = 1
+    queues: int = 1  # of each port, AF_PACKET only: the kernel spreads flows over them
     solo: str = "deny"
     heartbeat: str = "20ms"
     misses: int = 5
