@@ -25,6 +25,9 @@ def one_kill(lab, connections):
     successor = wait_new_holder(lab, holder)
     result = traffic.result()
     took = adoptions(lab, successor)[-1]
+    for r in result.records:
+        if r["outcome"] != "ok":
+            print(f"# lost: {r['kind']} v{r['family']} {r['local']} {r['outcome']} {r['detail']}; adoption: {took}", flush=True)
     lab.start(holder)
     lab.wait_for(f"{holder} is back", lab.whole, 20)
     return {"stalls_ms": result.stalls(), "lost": len(result.records) - result.survivors(),
