@@ -284,6 +284,8 @@ void Relay::on_established(RelaySession& s, Direction side, Instant now) {
     }
     ++counters_.connected;
     s.stage = RelayStage::committing;
+    s.told_client = s.client.state().snd_una;
+    s.told_backend = s.backend.state().snd_una;
     s.backend.allow_ack(s.backend.state().irs + 1);
     s.backend.allow_send(s.backend.state().iss + 1);
 }
@@ -334,9 +336,9 @@ void Relay::settle(RelaySession& s, Instant now) {
     }
     flush(s, now);
     if (s.to_probe) probe(s, now);
+    note_progress(s);
     if (s.changed) events_.on_relay_changed(s.index, now);
     s.changed = false;
-    note_progress(s);
     if (s.answered != 0) wake_senders(s, now);
     finish_if_done(s, now);
     arm(s);
@@ -385,6 +387,13 @@ void Relay::note_progress(RelaySession& s) {
     const bool client = update(session.from_client, s.client.state(), s.client.state().snd_una);
     const bool backend = update(session.from_backend, s.backend.state(), s.backend.state().snd_una);
     if (client || backend) forwarder_.mark_dirty(s.index);
+    if (s.stage < RelayStage::committing) return;
+    const SeqNum c = s.client.state().snd_una, b = s.backend.state().snd_una;
+    const auto every = static_cast<int32_t>(options_.header_every);
+    if (c - s.told_client < every && b - s.told_backend < every) return;
+    s.told_client = c;
+    s.told_backend = b;
+    s.changed = true;
 }
 
 void Relay::abort_both(RelaySession& s, Instant now) {

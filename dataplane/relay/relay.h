@@ -55,7 +55,10 @@ struct RelayOptions {
     std::vector<std::shared_ptr<const TlsContext>> tls;
     Handshakes* handshakes = nullptr;
     uint32_t tls_connections = 4'096;  // of the worker; each takes 640 octets of locked memory
-    Duration wall_offset{};            // makes an Instant a time that all nodes share, more or less
+    // A header is published again after so many bytes of either side: one that is older than
+    // kRelearnBound would be of no use.
+    uint32_t header_every = 1u << 28;
+    Duration wall_offset{};  // makes an Instant a time that all nodes share, more or less
 };
 
 struct RelayCounters {

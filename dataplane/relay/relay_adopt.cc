@@ -37,6 +37,8 @@ void Relay::carry_on(RelaySession& s, const RelayState& aligned, Instant now) {
         s.client.allow_ack(aligned.client.rcv_nxt);
         s.to_probe = true;
     }
+    s.told_client = s.client.state().snd_una;
+    s.told_backend = s.backend.state().snd_una;
     ++counters_.adopted;
     touch(s.index);
 }

@@ -48,7 +48,8 @@ struct RelaySession {
     uint8_t to_wake = 0;     // by whose answer a sender is woken: one bit a side
     uint8_t answered = 0;    // and who has answered
     Instant armed = Instant::max();
-    std::unique_ptr<TlsStream> tls;  // where the service terminates TLS
+    SeqNum told_client, told_backend;  // snd_una of both as a header has told
+    std::unique_ptr<TlsStream> tls;    // where the service terminates TLS
     // What was published for it and is not held yet; a serial names each.
     static constexpr uint8_t kMaxCommits = 4;
     std::array<TlsMarks, kMaxCommits> pending{};

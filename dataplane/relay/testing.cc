@@ -40,6 +40,7 @@ RelayOptions relay_options_for(const RelayWorldOptions& options, Duration wall_o
     RelayOptions o;
     o.client = o.backend = options.relay;
     o.chunks = options.chunks;
+    o.header_every = options.header_every;
     o.wall_offset = wall_offset;
     return o;
 }

@@ -85,7 +85,7 @@ struct RelayWorldOptions {
     bool v4 = true;
     uint16_t vlan = 0;
     TcpConfig peers, relay;
-    uint32_t chunks = 2048;
+    uint32_t chunks = 2048, header_every = 1u << 28;
     Duration delay = Duration::milliseconds(2), jitter{};
     double loss = 0;
     Duration gate = Duration::microseconds(300);  // until what was published is held

@@ -229,6 +229,72 @@ TEST_F(RelayTakeoverTest, ARecordFromTheVeryBeginning) {
     expect_end();
 }
 
+// And a header is never so old that what the peers say seems to lie behind it.
+TEST_F(RelayTakeoverTest, AHeaderFollowsALongStream) {
+    Options o;
+    o.header_every = 100'000;
+    start(o);
+    exchange(1'000'000, 1'000'000);
+    for (uint64_t n = 1; n < 9; ++n) {
+        w->run_until([&] { return w->client->heard >= 100'000 * n + 50'000; });
+        const RelayState told = read(w->headers.back().relay, w->now);
+        const RelayState is = w->node->state();
+        EXPECT_LE(is.client.snd_una - told.client.snd_una, 101'000);
+        EXPECT_LE(is.backend.snd_una - told.backend.snd_una, 101'000);
+    }
+    expect_end();
+    EXPECT_LE(w->snapshots, 2u + 10 + 10 + 8);
+}
+
+// The SYN-ACK of an adopter reveals what perhaps only the adopter knows.
+TEST_F(RelayTakeoverTest, AnAdoptersSynAckWaitsToo) {
+    start();
+    exchange(1000, 1000);
+    w->run_until([&] { return !w->headers.empty(); });
+    w->filter = [](const Parsed&, bool from_relay) { return from_relay; };
+    adopt_newest(Duration::milliseconds(1));
+    w->run_for(Duration::milliseconds(5));
+    w->filter = nullptr;
+    const auto waited = w->sent(Reveals::session);
+    EXPECT_EQ(waited.size(), 2u);  // the first was the dead node's
+    for (const RelayFrame& f : w->frames)
+        EXPECT_TRUE(f.reveals == Reveals::session || !f.parsed.tcp.has(tcp_flag::syn));
+    expect_end();
+}
+
+// The client has all but the first segment, which the server sends again after long: then the
+// client acknowledges all of it, of which the adopter has sent the first only.
+TEST_F(RelayTakeoverTest, WhatLiesOutOfOrderIsBelievedForLong) {
+    start();
+    exchange(1000, 10'000);
+    w->filter = [&](const Parsed& p, bool from_relay) {
+        return !from_relay || p.to() != w->client->self || p.payload.empty() ||
+               p.tcp.seq != w->client->end.state().irs + 1;
+    };
+    w->run_for(Duration::milliseconds(50));
+    EXPECT_EQ(w->client->heard, 0u);
+    w->kill();
+    w->filter = [](const Parsed& p, bool from_relay) { return from_relay || p.payload.empty(); };
+    w->run_for(Duration::milliseconds(100));
+    w->adopt_newest();
+    w->run_for(Duration::seconds(20));
+    w->filter = nullptr;
+    expect_end();
+}
+
+// The backend is slow to answer; acknowledgements since have offered the client the whole buffer.
+TEST_F(RelayTakeoverTest, TheWindowOfASessionThatIsConnectingStaysOffered) {
+    start();
+    exchange(200'000, 1000);
+    w->filter = [](const Parsed& p, bool) { return p.from().port != 8080; };
+    w->run_for(Duration::seconds(3));
+    EXPECT_EQ(w->node->state().stage, RelayStage::connecting);
+    adopt_newest();
+    w->run_for(Duration::seconds(3));
+    w->filter = nullptr;
+    expect_end();
+}
+
 TEST_F(RelayTakeoverTest, BothPeersAreAskedAndWoken) {
     start();
     exchange(500'000, 500'000);

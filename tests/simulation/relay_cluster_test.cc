@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "dataplane/takeover/relay_capture.h"
 #include "tests/simulation/cluster.h"
 
 namespace holdfast::simulation {
@@ -95,6 +96,29 @@ protected:
             if (have < copies) return false;
         }
         return true;
+    }
+    // Segment fragments tell how far each session is now that it is quiet.
+    bool progress_is_held() {
+        const uint8_t h = *c->holder();
+        Worker& w = c->worker(h);
+        unsigned told = 0;
+        for (size_t i = 0; i < c->hosts().size(); ++i) {
+            const SessionIndex index = c->session_of_transfer(i, h);
+            const RelayState live = w.relay()->state(index, c->now());
+            Session s = *w.forwarder().sessions().get(index);
+            for (uint8_t n = 0; n < 4; ++n) {
+                if (n == h) continue;
+                const auto f = c->worker(n).replicator().store().find(
+                    {session_key(s), FragmentKind::segment, 0});
+                Bytes rest;
+                if (!f || !read_segment(*f, s, rest)) continue;
+                const auto state = read_relay_state(rest, c->now());
+                told += state && state->client.snd_una == live.client.snd_una &&
+                        state->backend.snd_una == live.backend.snd_una;
+                break;
+            }
+        }
+        return told == c->hosts().size();
     }
     Duration below(int64_t microseconds) {
         return Duration::microseconds(
@@ -219,6 +243,7 @@ TEST_F(RelayClusterTest, IdleSessionsAreCarriedOnAndCovered) {
         ASSERT_TRUE(c->run_until([&] { return all_heard(); }));
         for (int death = 0; death < 2; ++death) {
             c->run(Duration::milliseconds(500));
+            EXPECT_TRUE(progress_is_held());
             const uint8_t h = *c->holder();
             c->kill(h);
             c->run(Duration::milliseconds(500));
