@@ -47,7 +47,8 @@ RelayState align(const RelayState& state) {
         a.client.rcv_nxt = a.client.irs + 1;
         a.client.clear(Tcb::fin_received | Tcb::peer_closed_told);
         a.client.state = TcpState::syn_received;
-        a.client.snd_una = a.client.snd_nxt = a.client.iss;
+        a.client.snd_una = a.client.iss;
+        a.client.snd_nxt = a.client.snd_max = a.client.iss + 1;  // our SYN, to be sent again
         a.backend = {};
         return a;
     }

@@ -137,7 +137,7 @@ TEST(Align, BeforeTheBackendIsAgreedItBeginsAgain) {
         EXPECT_EQ(a.client.state, TcpState::syn_received);
         EXPECT_EQ(a.client.rcv_nxt, a.client.irs + 1);
         EXPECT_EQ(a.client.snd_una, a.client.iss);
-        EXPECT_EQ(a.client.snd_nxt, a.client.iss);
+        EXPECT_EQ(a.client.snd_nxt, a.client.iss + 1);
         EXPECT_FALSE(a.client.has(Tcb::fin_received | Tcb::peer_closed_told));
         EXPECT_EQ(a.backend.state, TcpState::closed);
         EXPECT_EQ(a.backend.flags, 0u);
