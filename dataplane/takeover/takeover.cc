@@ -31,10 +31,14 @@ size_t Takeover::append_relay(SessionIndex index, Instant now, MutableBytes to) 
     return write_relay_state(relay_->state(index, now), now + wall_offset_, to);
 }
 
+// A session that was never published begins above all that were erased: the next connection from a
+// client's port, or on a pool's, has the key of one whose erasure its owners still remember.
+uint32_t Takeover::after(uint32_t version) const { return (version == 0 ? buried_ : version) + 1; }
+
 Published Takeover::publish(SessionIndex index, Instant now) {
     Session& s = *forwarder_.sessions().get(index);
     s.epoch = replicator_.membership().epoch(s.group);
-    ++s.header_version;
+    s.header_version = after(s.header_version);
     std::array<std::byte, kMaxHeaderValue + kRelayStateSize> buffer;
     size_t header = write_header(s, buffer);
     header += append_relay(index, now, MutableBytes(buffer).subspan(header));
@@ -50,7 +54,7 @@ void Takeover::publish_header(SessionIndex index, Instant now) {
     Session& s = *forwarder_.sessions().get(index);
     if (s.epoch != replicator_.membership().epoch(s.group) || !publishable(index))
         return;  // not published yet under this epoch
-    ++s.header_version;
+    s.header_version = after(s.header_version);
     std::array<std::byte, kMaxHeaderValue + kRelayStateSize> buffer;
     size_t size = write_header(s, buffer);
     size += append_relay(index, now, MutableBytes(buffer).subspan(size));
@@ -74,7 +78,7 @@ Published Takeover::publish_segment(SessionIndex index, Instant now) {
     const uint16_t active = moved(s);
     s.caller = static_cast<uint16_t>(s.from_client.end.value) | s.from_backend.end.value << 16;
     if (active != 0) moving_.push_back(index);
-    ++s.segment_version;
+    s.segment_version = after(s.segment_version);
     ++counters_.segments;
     std::array<std::byte, kMaxSegmentValue + kRelayStateSize + TlsStream::kMaxProgress> buffer;
     size_t size = write_segment(s, active, buffer);
@@ -106,7 +110,7 @@ Published Takeover::publish_tls(SessionIndex index, bool whole, Instant now) {
     const std::vector<std::byte> payload = tls.payload();
     if (!payload.empty())
         add(replicator_.publish(id_of(session_key(s), FragmentKind::payload), s.group,
-                                s.segment_version + 1, payload, now));
+                                after(s.segment_version), payload, now));
     add(publish_segment(index, now));
     return all;
 }
@@ -137,7 +141,7 @@ void Takeover::publish_application(SessionIndex index, Instant now) {
     Session& s = *forwarder_.sessions().get(index);
     const auto found = attributes_.find(index.slot);
     if (found == attributes_.end()) return;
-    ++s.application_version;
+    s.application_version = after(s.application_version);
     replicator_.publish(id_of(session_key(s), FragmentKind::application), s.group,
                         s.application_version, write_attributes(found->second), now);
 }
@@ -145,6 +149,9 @@ void Takeover::publish_application(SessionIndex index, Instant now) {
 void Takeover::publish_end(const Session& s, Instant now) {
     if (s.epoch.value == 0 || s.epoch != replicator_.membership().epoch(s.group)) return;
     ++counters_.erased;
+    const uint32_t newest =
+        std::max({s.header_version, s.segment_version, s.application_version}) + 1;
+    buried_ = std::max(buried_, newest);
     replicator_.erase(id_of(session_key(s), FragmentKind::header), s.group, s.header_version + 1,
                       now);
     replicator_.erase(id_of(alias_key(s), FragmentKind::alias), s.group, s.header_version + 1, now);

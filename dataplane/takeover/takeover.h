@@ -84,6 +84,7 @@ private:
     void apply_application(SessionIndex index, const Fragment& part);
     void publish_application(SessionIndex index, Instant now);
     Published publish_segment(SessionIndex index, Instant now);
+    uint32_t after(uint32_t version) const;
     uint16_t moved(const Session& session) const;
     void settle(Instant now);
 
@@ -95,6 +96,7 @@ private:
     std::unordered_map<uint32_t, SessionAttributes> attributes_;  // by slot
     // Sessions whose last fragment said that they move: once they do not, that is said too.
     std::vector<SessionIndex> moving_;
+    uint32_t buried_ = 0;  // the highest version under which anything was erased
     TakeoverCounters counters_;
 };
 

@@ -343,6 +343,17 @@ size_t Cluster::connect(unsigned messages) {
     return n;
 }
 
+void Cluster::reconnect(size_t client) {
+    Client& c = clients_[client];
+    Seg reset = c.tcp.repeat();
+    reset.flags = tcp_flag::rst | tcp_flag::ack;
+    reset.payload.clear();
+    send(Side::front, reset);
+    run(kStep * 4);
+    c = {ToyTcp(c.tcp.self(), kVip, static_cast<uint32_t>(random_.next())), c.messages, 0, ""};
+    send(Side::front, c.tcp.connect(now_));
+}
+
 size_t Cluster::transfer(const Plan& plan) {
     const size_t n = hosts_.size();
     const Endpoint self{IpAddress::v4(0xc0000200 + 1 + static_cast<uint32_t>(n / 1000)),

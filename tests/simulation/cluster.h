@@ -62,6 +62,8 @@ public:
 
     // Clients: each writes `messages` lines, waiting for the echo of one before the next.
     size_t connect(unsigned messages);
+    // One of them gives up, and begins anew from the same port.
+    void reconnect(size_t client);
     // Or whole TCP endpoints, which say and close as planned.
     size_t transfer(const Plan& plan);
     TcpHosts& hosts() { return hosts_; }

@@ -76,6 +76,22 @@ TEST_F(ClusterTest, TheAdopterDidNotHoldEverythingBefore) {
     EXPECT_GT(pulled, own);  // two of three standbys' portions
 }
 
+// What owners remember of a connection that ended must not make them refuse the next one from the
+// same port: the judge looks into their stores at each SYN-ACK.
+TEST_F(ClusterTest, APortUsedAgainIsProtectedAgain) {
+    start({.seed = 23});
+    open(20, 50);
+    ASSERT_TRUE(c->run_until([&] { return all_established(); }));
+    for (int round = 0; round < 3; ++round) {
+        c->run(Duration::milliseconds(300));
+        for (size_t i = 0; i < c->clients(); ++i) c->reconnect(i);
+        ASSERT_TRUE(c->run_until([&] { return all_established(); }));
+    }
+    c->kill(*c->holder());
+    EXPECT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(20)));
+    EXPECT_EQ(c->count_reset(), 0u);
+}
+
 // A packet of a session that is still with the peers is never answered by a reset: it waits, and
 // goes on.
 TEST_F(ClusterTest, APacketForASessionStillLoadingWaits) {
