@@ -161,7 +161,8 @@ def throughput(lab, systems, runs, seconds, sizes):
         table(f"Thousand messages a second, {loss} % loss, at the slowest receiver", columns, rows)
         rows = [(system, [f"{median([x[2] for x in results.get((loss, r, size, system), [])]):.2f}" for r in (1, 2) for size in sizes])
                 for system in systems if system != "memif"]  # which never rests
-        table(f"Processor time for a message in us, sender and receivers together, {loss} % loss", columns, rows)
+        if rows:
+            table(f"Processor time for a message in us, sender and receivers together, {loss} % loss", columns, rows)
 
 
 def latencies(lab, systems, runs, title, loss, receivers, **options):
