@@ -51,8 +51,7 @@ protected:
         w->headers.empty() ? w->adopt_nothing() : w->adopt_newest();
     }
     bool ended() const {
-        return w->heard_all() && w->client->saw(TcpEvent::peer_fin) &&
-               w->server->saw(TcpEvent::peer_fin);
+        return w->heard_all() && w->at_peace();
     }
     void expect_end(Duration limit = Duration::seconds(120)) {
         w->run_until([&] { return ended() || reset(); }, limit);
@@ -341,8 +340,7 @@ public:
         w->connect();
     }
     bool ended() const {
-        return w->heard_all() && w->client->saw(TcpEvent::peer_fin) &&
-               w->server->saw(TcpEvent::peer_fin);
+        return w->heard_all() && w->at_peace();
     }
     bool reset() const { return w->client->was_reset() || (w->server && w->server->was_reset()); }
     void run(unsigned takeovers_wanted) {

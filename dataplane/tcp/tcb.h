@@ -48,7 +48,8 @@ constexpr bool may_become(TcpState from, TcpState to) {
         case fin_wait_2:
             return to == time_wait;
         case close_wait:
-            return to == last_ack;
+            // With its FIN not acknowledged yet (a limit forbids): as if both had closed at once.
+            return to == last_ack || to == closing;
         case closing:
             return to == time_wait;
         case last_ack:

@@ -173,7 +173,9 @@ uint32_t TcpEndpoint::emit_range(SeqNum from, uint32_t length, Instant now, TcpO
 
 void TcpEndpoint::note_fin_sent() {
     if (tcb_.state == TcpState::established) become(tcb_, TcpState::fin_wait_1);
-    if (tcb_.state == TcpState::close_wait) become(tcb_, TcpState::last_ack);
+    if (tcb_.state != TcpState::close_wait) return;
+    const bool acked = tcb_.last_ack_sent == tcb_.rcv_nxt;  // the peer's FIN
+    become(tcb_, acked ? TcpState::last_ack : TcpState::closing);
 }
 
 // Where an empty segment stands: after all that was ever sent, that it is news, and not beyond the

@@ -10,11 +10,12 @@ import re
 import subprocess
 import time
 
-from tests.system.harness import check, counters, netns, plan, wait_new_holder
+from tests.system.harness import Failure, LabError, check, counters, netns, plan, wait_new_holder
 from tests.system.test_tls import SUITES
 
 SIZE, RATE = 200_000, 60_000  # about 3.3 s each
 PROCESSES = 10                # of curl, each with a tenth of the transfers
+HANDSHAKES_S = 15
 SETTLED_S = 0.1               # after the last handshake: by then its session has owners
 EVERY_SUITE = [(v, s) for v, suites in SUITES.items() for s in suites]
 
@@ -62,8 +63,26 @@ class Transfers:
     def wait_moving(self):
         """Every handshake is done; one that is cut off half-way is not promised to go on."""
         def done():
-            return counters(self.lab, self.holder, "tls").get("handshakes", 0) - self.before >= self.count
-        self.lab.wait_for(f"{self.count} handshakes", done, 15)
+            if self.done_handshakes() >= self.count:
+                return True
+            ended = [c for c in self.curls if c.poll() is not None]
+            check(not ended, f"curl ended before {self.count} handshakes were done: {self.state()}")
+            return False
+        try:
+            self.lab.wait_for(f"{self.count} handshakes", done, HANDSHAKES_S)
+        except LabError as e:
+            raise Failure(f"{e}: {self.state()}") from e
+
+    def done_handshakes(self):
+        return counters(self.lab, self.holder, "tls").get("handshakes", 0) - self.before
+
+    def state(self):
+        """For a failure: how far it came, what the holder counted, and what curl said."""
+        self.kill_curls()
+        said = " ".join(line for c in self.curls for line in c.communicate()[0].splitlines()
+                        if " exit 0 http 200" not in line)
+        told = {m: {k: v for k, v in counters(self.lab, self.holder, m).items() if v} for m in ("relay", "tls")}
+        return f"{self.done_handshakes()} handshakes at {self.holder}, {told}; curl: {said[:1500]}"
 
     def judge(self):
         """The transfers that are not byte-exact, in words."""
