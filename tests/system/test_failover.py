@@ -96,18 +96,16 @@ def test_pulled_from_peers(case):
                 f"{ {n: c for n, c in before.items() if n != first} }")
 
 
-@accept(4, "SIGSTOP and SIGCONT of the holder: one holder on the wire, no reset, byte-exact")
-@limit(90)
-def test_paused_holder(case):
-    """The holder is stopped for 5 s and wakes: from its capture, it sends nothing as the holder any more."""
-    with case.lab(nodes=4) as lab:
+def paused_holder(case, seconds, **options):
+    """The holder is stopped for so long and wakes: from its capture, it sends nothing as the holder any more."""
+    with case.lab(**options) as lab:
         captures = {(n, link): Capture(lab, n, link) for n in lab.nodes() for link in ("front", "back")}
-        traffic = Traffic(lab, downloads=20, uploads=20, echoes=4, seconds=10, rate=20_000)
+        traffic = Traffic(lab, downloads=20, uploads=20, echoes=4, seconds=seconds + 5, rate=20_000)
         traffic.wait_moving()
         first, epoch = lab.holder(), lab.epoch()
         lab.pause(first)
         wait_new_holder(lab, first)
-        time.sleep(5)
+        time.sleep(seconds)
         lab.resume(first)
         result = traffic.result()
         fenced = counters(lab, first, "membership")
@@ -119,6 +117,13 @@ def test_paused_holder(case):
         return (f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()}; {epochs} epochs, "
                 f"senders on the front in turn: {' '.join(orders[0])}; at {first}: "
                 + ", ".join(f"{k} {v}" for k, v in fenced.items() if "fenced" in k))
+
+
+@accept(4, "SIGSTOP and SIGCONT of the holder: one holder on the wire, no reset, byte-exact")
+@limit(90)
+def test_paused_holder(case):
+    """The holder is stopped for 5 s and wakes: from its capture, it sends nothing as the holder any more."""
+    return paused_holder(case, 5, nodes=4)
 
 
 @accept(5, "the ring of the holder alone is cut: it falls silent, a standby carries on")
@@ -144,10 +149,9 @@ def test_ring_cut(case):
                 f"{epochs} epochs, senders on the front in turn: {' '.join(order)}")
 
 
-@limit(60)
-def test_handover_on_sigterm(case):
-    """SIGTERM hands over: nothing is lost, hardly a pause."""
-    with case.lab(nodes=3) as lab:
+def handed_over(case, **options):
+    """The holder ends on SIGTERM, under load."""
+    with case.lab(nodes=3, **options) as lab:
         traffic = Traffic(lab, downloads=20, uploads=20, echoes=4, seconds=5, rate=20_000, step_ms=5)
         traffic.wait_moving()
         time.sleep(0.5)
@@ -159,6 +163,12 @@ def test_handover_on_sigterm(case):
         found = adoptions(lab, second)
         check(any(a["handover"] for a in found), f"{second} did not see a handover: {found}")
         return f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()} (loop lag {result.lag_ms:.0f} ms)"
+
+
+@limit(60)
+def test_handover_on_sigterm(case):
+    """SIGTERM hands over: nothing is lost, hardly a pause."""
+    return handed_over(case)
 
 
 @limit(90)

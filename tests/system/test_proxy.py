@@ -1,10 +1,9 @@
 """mode = proxy: both TCP ends terminate in the appliance, and the same connection goes on at another one."""
 import hashlib
 import json
-import time
 
-from tests.system.harness import (Capture, Traffic, check, check_turns, limit, plan, wait_new_holder)
-from tests.system.test_failover import two_deaths
+from tests.system.harness import check, limit, plan
+from tests.system.test_failover import handed_over, paused_holder, two_deaths
 from tests.system.test_forward import curl, survives
 
 
@@ -42,33 +41,10 @@ def test_proxy_two_workers(case):
 @limit(90)
 def test_proxy_paused_holder(case):
     """The holder of proxied connections is stopped for 3 s and wakes: one holder on the wire, byte-exact."""
-    with case.lab(nodes=3, mode="proxy") as lab:
-        captures = {n: Capture(lab, n, "front") for n in lab.nodes()}
-        traffic = Traffic(lab, downloads=20, uploads=20, echoes=4, seconds=8, rate=20_000)
-        traffic.wait_moving()
-        first, epoch = lab.holder(), lab.epoch()
-        lab.pause(first)
-        wait_new_holder(lab, first)
-        time.sleep(3)
-        lab.resume(first)
-        result = traffic.result()
-        epochs = lab.epoch() - epoch + 1
-        order = check_turns({n: captures[n].stop() for n in lab.nodes()}, first, epochs, "front")
-        result.all_well()
-        return (f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()}; "
-                f"senders in turn: {' '.join(order)}")
+    return paused_holder(case, 3, nodes=3, mode="proxy")
 
 
 @limit(60)
 def test_proxy_handover(case):
     """SIGTERM hands proxied connections over."""
-    with case.lab(nodes=3, mode="proxy") as lab:
-        traffic = Traffic(lab, downloads=20, uploads=20, echoes=4, seconds=5, rate=20_000, step_ms=5)
-        traffic.wait_moving()
-        time.sleep(0.5)
-        first = lab.holder()
-        check(lab.stop(first), f"{first} did not end on SIGTERM")
-        wait_new_holder(lab, first)
-        result = traffic.result()
-        result.all_well()
-        return f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()}"
+    return handed_over(case, mode="proxy")

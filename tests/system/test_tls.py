@@ -4,8 +4,8 @@ import json
 import shlex
 import time
 
-from tests.system.harness import (Capture, Traffic, accept, check, check_turns, counters, limit, plan, wait_new_holder)
-from tests.system.test_failover import two_deaths
+from tests.system.harness import check, counters, limit, plan, wait_new_holder
+from tests.system.test_failover import handed_over, paused_holder, two_deaths
 from tests.system.test_forward import survives
 
 SUITES = {"1.3": ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"],
@@ -66,36 +66,13 @@ def test_tls_two_workers(case):
 @limit(90)
 def test_tls_paused_holder(case):
     """The holder of TLS connections is stopped for 3 s and wakes: one holder on the wire, byte-exact."""
-    with case.lab(nodes=3, mode="tls") as lab:
-        captures = {n: Capture(lab, n, "front") for n in lab.nodes()}
-        traffic = Traffic(lab, downloads=20, uploads=20, echoes=4, seconds=8, rate=20_000)
-        traffic.wait_moving()
-        first, epoch = lab.holder(), lab.epoch()
-        lab.pause(first)
-        wait_new_holder(lab, first)
-        time.sleep(3)
-        lab.resume(first)
-        result = traffic.result()
-        epochs = lab.epoch() - epoch + 1
-        order = check_turns({n: captures[n].stop() for n in lab.nodes()}, first, epochs, "front")
-        result.all_well()
-        return (f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()}; "
-                f"senders in turn: {' '.join(order)}")
+    return paused_holder(case, 3, nodes=3, mode="tls")
 
 
 @limit(60)
 def test_tls_handover(case):
     """SIGTERM hands TLS connections over."""
-    with case.lab(nodes=3, mode="tls") as lab:
-        traffic = Traffic(lab, downloads=20, uploads=20, echoes=4, seconds=5, rate=20_000, step_ms=5)
-        traffic.wait_moving()
-        time.sleep(0.5)
-        first = lab.holder()
-        check(lab.stop(first), f"{first} did not end on SIGTERM")
-        wait_new_holder(lab, first)
-        result = traffic.result()
-        result.all_well()
-        return f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()}"
+    return handed_over(case, mode="tls")
 
 
 def s_client(lab, version, *more):
