@@ -28,8 +28,6 @@ SessionIndex unpack(uint64_t id) {
 
 Bytes bytes_of(const Frame& frame) { return {frame.data, frame.length}; }
 
-bool terminates_tcp(const Service& service) { return service.mode != Mode::forward; }
-
 }  // namespace
 
 Worker::Worker(const WorkerOptions& options, Outlet& outlet, RingOutput& ring, Instant now)
@@ -37,7 +35,7 @@ Worker::Worker(const WorkerOptions& options, Outlet& outlet, RingOutput& ring, I
       outlet_(outlet),
       forwarder_(options.forward, *this, now),
       replicator_(options.replicator, ring, *this),
-      relay_(std::ranges::any_of(options_.forward.services, terminates_tcp)
+      relay_(std::ranges::any_of(options_.forward.services, &Service::terminates_tcp)
                  ? std::make_unique<Relay>(options_.relay, options_.forward.services, forwarder_,
                                            static_cast<RelayEvents&>(*this), now)
                  : nullptr),

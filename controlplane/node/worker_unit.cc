@@ -41,16 +41,13 @@ MembershipOptions membership_options(const Config& config, Incarnation incarnati
     return options;
 }
 
-bool terminates_tcp(const Config& config) {
-    return std::ranges::any_of(config.services, [](auto& s) { return s.mode != Mode::forward; });
-}
-
 // A standby keeps up to four kinds of fragment of each session of its peers; about 96 bytes each
 // with its key, 192 where TCP terminates here.
 StoreOptions store_options(const Config& config, uint64_t seed) {
     StoreOptions options;
     options.entries = config.worker.sessions * 4;
-    options.bytes = uint64_t{options.entries} * (terminates_tcp(config) ? 192 : 96);
+    const bool relays = std::ranges::any_of(config.services, &Service::terminates_tcp);
+    options.bytes = uint64_t{options.entries} * (relays ? 192 : 96);
     options.seed = seed;
     return options;
 }

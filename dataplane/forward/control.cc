@@ -211,7 +211,7 @@ std::expected<SessionIndex, DropReason> Forwarder::restore(const Session& sessio
     s.set(Session::kAdopted);
     s.clear(Session::kDirtySegment);
     s.last_activity = now;
-    if (config.mode != Mode::forward) s.set(Session::kRelayed);
+    if (config.terminates_tcp()) s.set(Session::kRelayed);
     s.backend_index = Session::kNoBackend;
     for (uint16_t b = 0; b < config.backends.size(); ++b)
         if (config.backends[b].endpoint == s.backend) s.backend_index = b;

@@ -138,7 +138,7 @@ std::expected<SessionIndex, DropReason> Forwarder::Impl::create(const Packet& pa
     s.client_mac = packet.ethernet.source;
     s.client_vlan = packet.ethernet.vlan;
     s.service = service;
-    if (config.mode != Mode::forward) s.set(Session::kRelayed);
+    if (config.terminates_tcp()) s.set(Session::kRelayed);
     s.group = config.group;
     s.epoch = group.epoch;
     s.created = s.last_activity = now;
@@ -203,7 +203,7 @@ bool Forwarder::Impl::relayed(SessionTable::Found found, const Packet& packet,
                               const TcpSegment& tcp) {
     if (found) return table.at(found.slot).has(Session::kRelayed);
     const auto service = book.service({packet.ip.destination, tcp.destination_port});
-    return service && options.services[*service].mode != Mode::forward;
+    return service && options.services[*service].terminates_tcp();
 }
 
 Step Forwarder::Impl::relay(const Session& session, uint32_t slot, Direction from) {

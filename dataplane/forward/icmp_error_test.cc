@@ -17,13 +17,7 @@ Buffer error_frame(const IpAddress& from, const IpAddress& to, uint8_t type, Byt
     Buffer out(14 + 40 + 8 + quoted_bytes);
     ByteWriter w(out);
     emit_ethernet({kVirtualMac, mac(0x33), 0, v4 ? kEtherTypeIpv4 : kEtherTypeIpv6}, w);
-    IpHeader h;
-    h.v4 = v4;
-    h.source = from;
-    h.destination = to;
-    h.protocol = v4 ? kProtocolIcmp : kProtocolIcmpv6;
-    h.payload_size = static_cast<uint32_t>(8 + quoted_bytes);
-    emit_ip(h, w);
+    emit_ip(ip_header(from, to, v4 ? kProtocolIcmp : kProtocolIcmpv6, 8 + quoted_bytes), w);
     const size_t at = w.used();
     w.be<uint8_t>(type);
     w.be<uint8_t>(v4 ? 4 : 0);

@@ -88,13 +88,7 @@ void Forwarder::Impl::send_probe(const Endpoint& from, const Endpoint& to,
     emit_ethernet({*mac, options.back.mac, options.back.vlan, v4 ? kEtherTypeIpv4 : kEtherTypeIpv6},
                   w);
     TcpEmit tcp{from.address, to.address, segment, {}, {}};
-    IpHeader ip;
-    ip.v4 = v4;
-    ip.source = from.address;
-    ip.destination = to.address;
-    ip.protocol = kProtocolTcp;
-    ip.payload_size = static_cast<uint32_t>(tcp_size(tcp));
-    emit_ip(ip, w);
+    emit_ip(ip_header(from.address, to.address, kProtocolTcp, tcp_size(tcp)), w);
     emit_tcp(tcp, w);
     outlet->transmit(Side::back, w.written());
 }

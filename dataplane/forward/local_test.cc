@@ -145,13 +145,7 @@ TEST(Local, EchoIsAnsweredForVips) {
         Buffer f(128);
         ByteWriter writer(f);
         emit_ethernet({kVirtualMac, kClientMac, 0, v4 ? kEtherTypeIpv4 : kEtherTypeIpv6}, writer);
-        IpHeader h;
-        h.v4 = v4;
-        h.source = client;
-        h.destination = vip;
-        h.protocol = v4 ? kProtocolIcmp : kProtocolIcmpv6;
-        h.payload_size = 13;
-        emit_ip(h, writer);
+        emit_ip(ip_header(client, vip, v4 ? kProtocolIcmp : kProtocolIcmpv6, 13), writer);
         std::byte* icmp = writer.reserve(13);
         std::memset(icmp, 0x5a, 13);
         icmp[0] = std::byte{v4 ? icmp_type::echo_request : icmpv6_type::echo_request};

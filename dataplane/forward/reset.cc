@@ -11,20 +11,15 @@ struct Reset {
 };
 
 size_t emit(Reset& r, MutableBytes to) {
-    const bool v4 = r.key.source.address.is_v4();
-    r.ethernet.type = v4 ? kEtherTypeIpv4 : kEtherTypeIpv6;
+    const IpAddress& source = r.key.source.address;
+    const IpAddress& destination = r.key.destination.address;
+    r.ethernet.type = source.is_v4() ? kEtherTypeIpv4 : kEtherTypeIpv6;
     r.segment.source_port = r.key.source.port;
     r.segment.destination_port = r.key.destination.port;
-    IpHeader ip;
-    ip.v4 = v4;
-    ip.source = r.key.source.address;
-    ip.destination = r.key.destination.address;
-    ip.protocol = kProtocolTcp;
-    ip.payload_size = 20;
     ByteWriter w(to);
     emit_ethernet(r.ethernet, w);
-    emit_ip(ip, w);
-    emit_tcp({ip.source, ip.destination, r.segment, {}, {}}, w);
+    emit_ip(ip_header(source, destination, kProtocolTcp, 20), w);
+    emit_tcp({source, destination, r.segment, {}, {}}, w);
     return w.ok() ? w.used() : 0;
 }
 

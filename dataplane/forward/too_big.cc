@@ -10,16 +10,6 @@ uint32_t told_mtu(Epoch epoch) {
     return kLinkMtu - 4 * (1 + static_cast<uint32_t>(epoch.count() % 55));
 }
 
-IpHeader header(const FlowKey& flow, uint8_t protocol, size_t payload) {
-    IpHeader ip;
-    ip.v4 = flow.source.address.is_v4();
-    ip.source = flow.source.address;
-    ip.destination = flow.destination.address;
-    ip.protocol = protocol;
-    ip.payload_size = static_cast<uint32_t>(payload);
-    return ip;
-}
-
 }  // namespace
 
 FlowKey as_sent_to(const Session& s, Direction end) {
@@ -31,23 +21,24 @@ size_t make_too_big(const Forwarder& forwarder, const Session& s, Direction send
     const size_t ethernet = forwarder.make_ethernet(s, sender, frame);
     if (ethernet == 0) return 0;
     const FlowKey to = as_sent_to(s, sender);
-    const FlowKey quoted{to.destination, to.source};
-    const bool v4 = to.source.address.is_v4();
+    const IpAddress& ours = to.source.address;
+    const IpAddress& theirs = to.destination.address;
+    const bool v4 = ours.is_v4();
     const size_t quote = (v4 ? 20 : 40) + 8;
     ByteWriter w(frame.subspan(ethernet));
-    emit_ip(header(to, v4 ? kProtocolIcmp : kProtocolIcmpv6, kIcmpHeaderSize + quote), w);
+    emit_ip(ip_header(ours, theirs, v4 ? kProtocolIcmp : kProtocolIcmpv6, kIcmpHeaderSize + quote),
+            w);
     const size_t icmp_at = w.used();
     w.be<uint8_t>(v4 ? icmp_type::unreachable : icmpv6_type::packet_too_big);
     w.be<uint8_t>(v4 ? 4 : 0);  // fragmentation needed and DF set
     w.be<uint16_t>(0);
     w.be<uint32_t>(told_mtu(s.epoch));
-    emit_ip(header(quoted, kProtocolTcp, kLinkMtu - (v4 ? 20 : 40)), w);
-    w.be<uint16_t>(quoted.source.port);
-    w.be<uint16_t>(quoted.destination.port);
+    emit_ip(ip_header(theirs, ours, kProtocolTcp, kLinkMtu - (v4 ? 20 : 40)), w);  // as it was sent
+    w.be<uint16_t>(to.destination.port);
+    w.be<uint16_t>(to.source.port);
     w.be<uint32_t>(expected.value);
     if (!w.ok()) return 0;
-    finish_icmp(to.source.address, to.destination.address,
-                frame.subspan(ethernet + icmp_at, w.used() - icmp_at));
+    finish_icmp(ours, theirs, frame.subspan(ethernet + icmp_at, w.used() - icmp_at));
     return ethernet + w.used();
 }
 

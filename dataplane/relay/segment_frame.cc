@@ -27,14 +27,8 @@ size_t build_segment_frame(const Forwarder& forwarder, const Session& session, D
         if (!w.ok()) return 0;
         tcp.payload = w.written();
     }
-    IpHeader ip;
-    ip.v4 = source.address.is_v4();
-    ip.source = source.address;
-    ip.destination = destination.address;
-    ip.protocol = kProtocolTcp;
-    ip.payload_size = static_cast<uint32_t>(tcp_size(tcp));
     ByteWriter w(to.subspan(ethernet));
-    emit_ip(ip, w);
+    emit_ip(ip_header(tcp.source, tcp.destination, kProtocolTcp, tcp_size(tcp)), w);
     return w.ok() && emit_tcp(tcp, w) != 0 ? ethernet + w.used() : 0;
 }
 

@@ -260,6 +260,15 @@ RelayWorld::~RelayWorld() = default;
 
 void RelayWorld::connect() { client->connect({0xfffffff0}, now); }
 
+void RelayWorld::exchange(uint64_t client_said, uint64_t server_said, bool client_ends,
+                          bool server_ends) {
+    client->to_say = client_said;
+    client->then_close = client_ends;
+    server_says = server_said;
+    server_closes = server_ends;
+    connect();
+}
+
 void RelayWorld::on_wire(Buffer frame, bool from_relay, std::function<void(const Buffer&)> arrive) {
     if (filter && !filter(parse_frame(frame), from_relay)) return;
     if (random.chance(options.loss)) return;
@@ -391,20 +400,16 @@ void RelayWorld::icmp_too_big(Direction of, uint16_t mtu, SeqNum quoted) {
     emit_ethernet({kGroupMac, mac(0x77), to_client ? options.vlan : uint16_t{0},
                    v4 ? kEtherTypeIpv4 : kEtherTypeIpv6},
                   w);
-    IpHeader outer;
-    outer.v4 = v4;
-    outer.source = destination.address;
-    outer.destination = source.address;
-    outer.protocol = v4 ? kProtocolIcmp : kProtocolIcmpv6;
-    outer.payload_size = static_cast<uint32_t>(8 + quote);
-    emit_ip(outer, w);
+    emit_ip(ip_header(destination.address, source.address, v4 ? kProtocolIcmp : kProtocolIcmpv6,
+                      8 + quote),
+            w);
     const size_t at = w.used();
     w.be<uint8_t>(v4 ? icmp_type::unreachable : icmpv6_type::packet_too_big);
     w.be<uint8_t>(v4 ? 4 : 0);
     w.be<uint16_t>(0);
     w.be<uint32_t>(mtu);
     w.put(Bytes(about).subspan(14, quote));
-    finish_icmp(outer.source, outer.destination, MutableBytes(frame).subspan(at, 8 + quote));
+    finish_icmp(destination.address, source.address, MutableBytes(frame).subspan(at, 8 + quote));
     frame.resize(w.used());
     after(options.delay, [this, frame, to_client] {
         if (node) node->on_frame(frame, to_client ? Side::front : Side::back);

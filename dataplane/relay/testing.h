@@ -152,6 +152,9 @@ public:
     ~RelayWorld();
 
     void connect();
+    // Both say so much and, where told, close when they have.
+    void exchange(uint64_t client_said, uint64_t server_said, bool client_ends = true,
+                  bool server_ends = true);
     void run_until(const std::function<bool()>& done, Duration limit = Duration::seconds(120));
     void run_for(Duration d);
     bool step(Instant limit);

@@ -23,7 +23,6 @@ constexpr CounterInfo<C> kTable[] = {
 
 constexpr size_t kInLimit = 96 * 1024;   // ciphertext that waits: a few records
 constexpr size_t kOutLimit = 96 * 1024;  // plaintext likewise
-constexpr size_t kMaxCuts = 128;         // records the client has not acknowledged
 // A record ends with its segment and is of use at once. More is not only slower to be of use: an
 // adopter needs the whole of a record's plaintext again before it may acknowledge any of it, and a
 // backend whose congestion window fell to one segment sends no second one before that. Below any

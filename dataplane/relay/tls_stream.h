@@ -103,6 +103,9 @@ public:
     bool client_ended() const { return point_.fin; }
     bool backend_shut() const { return point_.shut; }
 
+    // Records the client has not acknowledged; alerts and KeyUpdates may come on top.
+    static constexpr size_t kMaxCuts = 128;
+    static constexpr size_t kMaxHeldCuts = kMaxCuts + 8;
     static constexpr size_t kMaxCredential = 1'024;
     static constexpr size_t kMaxProgress = 900;
     // When the client's part of a record is to be held elsewhere: Instant::max() when not.

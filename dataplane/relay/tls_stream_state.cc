@@ -6,7 +6,6 @@ namespace {
 
 constexpr uint8_t kFormat = 1;
 constexpr uint8_t kClosing = 1, kFin = 2, kShut = 4;
-constexpr size_t kMaxHeldCuts = 136;  // what is cut at most, alerts and KeyUpdates besides
 
 // The reading part of one, the writing part of the other.
 TlsProgress joined(const TlsProgress& writing, const TlsProgress& reading) {

@@ -65,6 +65,9 @@ struct Service {
     bool nudge = true;  // wake senders after a failover (docs/architecture.md)
     HealthCheck health;
     IdleTimeouts idle;
+
+    // Its sessions are relayed: TCP terminates here.
+    bool terminates_tcp() const { return mode != Mode::forward; }
 };
 
 // The VIPs and pools that move between nodes together, and the order in which nodes take them.

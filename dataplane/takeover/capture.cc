@@ -136,9 +136,9 @@ std::optional<Session> read_header(const Fragment& header, std::span<const Servi
     const Service& service = services[s.service];
     rest = r.rest();
     // Empty for a forwarded session and for no other: a service's mode may differ between nodes.
-    if (service.group != header.group || rest.empty() != (service.mode == Mode::forward))
+    if (service.group != header.group || rest.empty() == service.terminates_tcp())
         return std::nullopt;
-    if (service.mode != Mode::forward) s.set(Session::kRelayed);
+    if (service.terminates_tcp()) s.set(Session::kRelayed);
     if (s.backend_index >= service.backends.size() ||
         service.backends[s.backend_index].endpoint != s.backend)
         s.backend_index = Session::kNoBackend;  // the session goes on; the backend's counts do not

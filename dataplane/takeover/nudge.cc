@@ -9,19 +9,6 @@
 #include "dataplane/wire/tcp_segment.h"
 
 namespace holdfast {
-namespace {
-
-IpHeader header(const FlowKey& flow, uint8_t protocol, size_t payload) {
-    IpHeader ip;
-    ip.v4 = flow.source.address.is_v4();
-    ip.source = flow.source.address;
-    ip.destination = flow.destination.address;
-    ip.protocol = protocol;
-    ip.payload_size = static_cast<uint32_t>(payload);
-    return ip;
-}
-
-}  // namespace
 
 void Nudge::consider(SessionIndex index, Instant now) {
     using namespace takeover_flag;
@@ -67,7 +54,7 @@ bool Nudge::probe_end(Session& s, Direction receiver, Outlet& outlet) {
     tcp.segment.flags = tcp_flag::ack;
     tcp.payload = Bytes(&octet, 1);
     ByteWriter w(MutableBytes(buffer).subspan(ethernet));
-    emit_ip(header(flow, kProtocolTcp, tcp_size(tcp)), w);
+    emit_ip(ip_header(tcp.source, tcp.destination, kProtocolTcp, tcp_size(tcp)), w);
     emit_tcp(tcp, w);
     if (!w.ok()) return false;
     s.set(takeover_flag::asked(receiver));

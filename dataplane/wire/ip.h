@@ -30,6 +30,18 @@ struct IpHeader {
     bool v4 = true;
 };
 
+// Of a packet of ours to be emitted: the family is the source's.
+inline IpHeader ip_header(const IpAddress& source, const IpAddress& destination, uint8_t protocol,
+                          size_t payload) {
+    IpHeader h;
+    h.v4 = source.is_v4();
+    h.source = source;
+    h.destination = destination;
+    h.protocol = protocol;
+    h.payload_size = static_cast<uint32_t>(payload);
+    return h;
+}
+
 // What a frame carries. Checks lengths, fragmentation, source address and (v4) header checksum.
 std::expected<IpHeader, DropReason> parse_ipv4(Bytes packet);
 std::expected<IpHeader, DropReason> parse_ipv6(Bytes packet);

@@ -36,13 +36,8 @@ std::expected<NdMessage, DropReason> parse_nd(const IpHeader& ip, Bytes bytes) {
 void emit_nd(const NdMessage& m, const IpAddress& source, const IpAddress& destination,
              ByteWriter& to) {
     const size_t size = kFixedSize + (m.link_layer ? 8 : 0);
-    IpHeader ip;
-    ip.v4 = false;
-    ip.source = source;
-    ip.destination = destination;
-    ip.protocol = kProtocolIcmpv6;
+    IpHeader ip = ip_header(source, destination, kProtocolIcmpv6, size);
     ip.ttl = 255;
-    ip.payload_size = static_cast<uint32_t>(size);
     emit_ip(ip, to);
     std::byte* p = to.reserve(size);
     if (p == nullptr) return;

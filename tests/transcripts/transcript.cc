@@ -212,13 +212,8 @@ void Run::transmit(const TcpEndpoint& endpoint, const TcpSegment& header, const 
     TcpSegment h = header;
     h.source_port = local_.port;
     h.destination_port = remote_.port;
-    IpHeader ip;
-    ip.v4 = options_.v4;
-    ip.source = local_.address;
-    ip.destination = remote_.address;
-    ip.protocol = kProtocolTcp;
     const TcpEmit emit{local_.address, remote_.address, h, options, data};
-    ip.payload_size = static_cast<uint32_t>(tcp_size(emit));
+    const IpHeader ip = ip_header(emit.source, emit.destination, kProtocolTcp, tcp_size(emit));
     std::vector<std::byte> packet(ip.payload_size + 60);
     ByteWriter w(packet);
     emit_ip(ip, w);
