@@ -32,15 +32,6 @@ protected:
         w = std::make_unique<RelayWorld>(options);
         return *w;
     }
-    // Both say so much and close when they have.
-    void exchange(uint64_t client_says, uint64_t server_says, bool client_closes = true,
-                  bool server_closes = true) {
-        w->client->to_say = client_says;
-        w->client->then_close = client_closes;
-        w->server_says = server_says;
-        w->server_closes = server_closes;
-        w->connect();
-    }
     bool open() const { return w->node->index() && w->node->state().stage == RelayStage::open; }
     const RelayCounters& counters() const { return w->node->relay.counters(); }
     // Of frames that were put on the wire or into the gate: the first that fits.
@@ -61,7 +52,7 @@ TEST_F(RelayTest, StreamsPassWholeBothWaysAndEnd) {
             o.v4 = v4;
             o.seed = seed;
             start(o);
-            exchange(300'000, 500'000);
+            w->exchange(300'000, 500'000);
             w->run_until([&] { return w->at_peace(); });
             ASSERT_TRUE(w->at_peace()) << w->describe();
             EXPECT_TRUE(w->heard_all());
@@ -80,7 +71,7 @@ TEST_F(RelayTest, OverAPoorWire) {
         o.loss = 0.03;
         o.jitter = Duration::milliseconds(3);
         start(o);
-        exchange(100'000, 150'000);
+        w->exchange(100'000, 150'000);
         w->run_until([&] { return w->at_peace(); }, Duration::seconds(300));
         EXPECT_TRUE(w->heard_all()) << w->describe();
         for (const Peer* p : {w->client.get(), w->server.get()})
@@ -93,7 +84,7 @@ TEST_F(RelayTest, OverAPoorWire) {
 TEST_F(RelayTest, TheSynAckRevealsTheSessionAndWaits) {
     start();
     w->shut = true;
-    exchange(100, 100);
+    w->exchange(100, 100);
     w->run_for(Duration::seconds(5));
     // It was made once, and held; what the client's own retransmissions would bring is withheld.
     ASSERT_EQ(w->frames.size(), 1u);
@@ -112,7 +103,7 @@ TEST_F(RelayTest, TheSynAckRevealsTheSessionAndWaits) {
 TEST_F(RelayTest, TheBackendHearsNothingBeforeTheClientIsThere) {
     start();
     w->filter = [](const Parsed& p, bool from_relay) { return from_relay || is_syn(p); };
-    exchange(100, 100);
+    w->exchange(100, 100);
     w->run_for(Duration::seconds(5));
     EXPECT_FALSE(first([](const RelayFrame& f) { return f.towards == kServer; }));
     w->filter = nullptr;
@@ -126,7 +117,7 @@ TEST_F(RelayTest, TheBackendHearsNothingBeforeTheClientIsThere) {
 
 TEST_F(RelayTest, WhatWasAgreedWithTheBackendIsHeldBeforeItHearsSo) {
     start();
-    exchange(5000, 5000);
+    w->exchange(5000, 5000);
     w->run_until([&] { return w->server != nullptr; });
     w->shut = true;
     w->run_for(Duration::seconds(3));
@@ -150,7 +141,7 @@ TEST_F(RelayTest, WhatWasAgreedWithTheBackendIsHeldBeforeItHearsSo) {
 TEST_F(RelayTest, AFullGateIsTriedAgain) {
     start();
     w->gate_room = 0;
-    exchange(100, 100);
+    w->exchange(100, 100);
     w->run_for(Duration::seconds(4));
     EXPECT_FALSE(w->client->opened());
     w->gate_room = 1000;
@@ -169,7 +160,7 @@ TEST_F(RelayTest, NothingOfOneSideIsAcknowledgedThatTheOtherDidNotAcknowledge) {
     for (const bool deaf_client : {true, false}) {
         SCOPED_TRACE(deaf_client);
         start();
-        exchange(300'000, 300'000, false, false);
+        w->exchange(300'000, 300'000, false, false);
         w->run_until([&] { return w->client->heard > 0 && w->server->heard > 0; });
         Peer& deaf = deaf_client ? *w->client : *w->server;
         Peer& writer = deaf_client ? *w->server : *w->client;
@@ -189,7 +180,7 @@ TEST_F(RelayTest, AFinIsAcknowledgedWhenTheOtherSideHasAcknowledgedIt) {
     for (const bool by_client : {true, false}) {
         SCOPED_TRACE(by_client);
         start();
-        exchange(1000, 1000, false, false);
+        w->exchange(1000, 1000, false, false);
         w->run_until([&] { return w->heard_all(); });
         Peer& closer = by_client ? *w->client : *w->server;
         Peer& far = by_client ? *w->server : *w->client;
@@ -212,7 +203,8 @@ TEST_F(RelayTest, AHalfClosedSessionGoesOnTheOtherWay) {
         SCOPED_TRACE(client_first);
         start();
         Options o;
-        exchange(client_first ? 10'000 : 0, client_first ? 0 : 10'000, client_first, !client_first);
+        w->exchange(client_first ? 10'000 : 0, client_first ? 0 : 10'000, client_first,
+                    !client_first);
         w->run_until([&] {
             return w->server && (client_first ? *w->client : *w->server).saw(TcpEvent::fin_acked);
         });
@@ -239,7 +231,7 @@ TEST_F(RelayTest, BothCloseAtOnce) {
         o.seed = seed;
         o.jitter = Duration::milliseconds(1);
         start(o);
-        exchange(2000, 2000, false, false);
+        w->exchange(2000, 2000, false, false);
         w->run_until([&] { return w->heard_all(); });
         w->run_for(Duration::milliseconds(500));
         for (Peer* p : {w->client.get(), w->server.get()}) {
@@ -255,7 +247,7 @@ TEST_F(RelayTest, AResetOfOneSideIsAResetOfTheOther) {
     for (const bool by_client : {true, false}) {
         SCOPED_TRACE(by_client);
         start();
-        exchange(1'000'000, 1'000'000);
+        w->exchange(1'000'000, 1'000'000);
         w->run_until([&] { return open() && w->client->heard > 50'000; });
         (by_client ? *w->client : *w->server).abort(w->now);
         Peer& other = by_client ? *w->server : *w->client;
@@ -277,7 +269,7 @@ TEST_F(RelayTest, ASideThatDoesNotAnswerIsGivenUp) {
         Options o;
         o.peers.user_timeout = {};
         start(o);
-        exchange(1'000'000, 1'000'000);
+        w->exchange(1'000'000, 1'000'000);
         w->run_until([&] { return open() && w->client->heard > 50'000; });
         const Endpoint deaf = deaf_client ? w->client->self : w->server->self;
         w->filter = [&](const Parsed& p, bool) { return p.from() != deaf && p.to() != deaf; };
@@ -292,7 +284,7 @@ TEST_F(RelayTest, ASideThatDoesNotAnswerIsGivenUp) {
 TEST_F(RelayTest, ABackendThatRefusesIsAResetOfTheClient) {
     start();
     w->server_refuses = true;
-    exchange(1000, 1000);
+    w->exchange(1000, 1000);
     w->run_until([&] { return w->client->was_reset(); }, Duration::seconds(5));
     EXPECT_TRUE(w->client->was_reset());
     EXPECT_EQ(counters().refused, 1u);
@@ -304,7 +296,7 @@ TEST_F(RelayTest, ABackendThatIsSilentIsAResetOfTheClient) {
     o.peers.user_timeout = {};
     start(o);
     w->filter = [](const Parsed& p, bool) { return p.to().port != 8080; };
-    exchange(1000, 1000);
+    w->exchange(1000, 1000);
     w->run_until([&] { return w->client->was_reset(); }, Duration::seconds(60));
     EXPECT_TRUE(w->client->was_reset());
     EXPECT_EQ(w->node->relay.sessions(), 0u);
@@ -313,7 +305,7 @@ TEST_F(RelayTest, ABackendThatIsSilentIsAResetOfTheClient) {
 TEST_F(RelayTest, AClientThatNeverCompletesItsHandshakeIsForgotten) {
     start();
     w->filter = [](const Parsed& p, bool) { return is_syn(p); };
-    exchange(1000, 1000);
+    w->exchange(1000, 1000);
     w->run_for(Duration::seconds(1));
     EXPECT_EQ(w->node->relay.sessions(), 1u);
     w->filter = [](const Parsed&, bool) { return false; };
@@ -326,7 +318,7 @@ TEST_F(RelayTest, AClientThatNeverCompletesItsHandshakeIsForgotten) {
 TEST_F(RelayTest, ASessionThatWasDroppedGivesItsMemoryBack) {
     start();
     w->server_capacity = 1000;
-    exchange(1'000'000, 0);
+    w->exchange(1'000'000, 0);
     w->run_for(Duration::seconds(3));
     ASSERT_GT(w->node->relay.memory().used(), 10u);
     w->node->forwarder.drop(w->node->index(), w->node->here());
@@ -338,7 +330,7 @@ TEST_F(RelayTest, ASessionThatWasDroppedGivesItsMemoryBack) {
 // A client that begins anew from the port of a session that is over.
 TEST_F(RelayTest, AFinishedSessionsPortMayBeUsedAgain) {
     start();
-    exchange(1000, 1000);
+    w->exchange(1000, 1000);
     w->run_until([&] { return w->at_peace(); });
     ASSERT_TRUE(w->at_peace());
     auto again = std::make_unique<Peer>(w->options.peers, w->pool, w->client->self,
@@ -370,7 +362,7 @@ TEST_F(RelayTest, AReaderThatDoesNotReadClosesTheOtherSidesWindow) {
         start(o);
         if (slow_client) w->client->capacity = 8000;
         if (!slow_client) w->server_capacity = 8000;
-        exchange(slow_client ? 0 : 500'000, slow_client ? 500'000 : 0);
+        w->exchange(slow_client ? 0 : 500'000, slow_client ? 500'000 : 0);
         w->run_for(Duration::seconds(20));
         Peer& writer = slow_client ? *w->server : *w->client;
         Peer& reader = slow_client ? *w->client : *w->server;
@@ -397,7 +389,7 @@ TEST_F(RelayTest, WithoutPayloadMemoryASessionEndsAndNeverGoesOnWithAHole) {
         Options o;
         o.chunks = chunks;
         start(o);
-        exchange(300'000, 300'000);
+        w->exchange(300'000, 300'000);
         w->run_until([&] { return w->at_peace() || w->client->was_reset(); },
                      Duration::seconds(300));
         ended += w->client->was_reset();
@@ -424,7 +416,7 @@ TEST_F(RelayTest, APathThatIsNarrowerIsLearned) {
             w->icmp_too_big(to_client ? kClient : kServer, kMtu, p.tcp.seq);
             return false;
         };
-        exchange(200'000, 200'000);
+        w->exchange(200'000, 200'000);
         w->run_until([&] { return w->at_peace(); }, Duration::seconds(60));
         EXPECT_TRUE(w->at_peace()) << w->describe();
         EXPECT_GE(w->node->relay.memory().counters.packets_too_big, 2u);
@@ -435,7 +427,7 @@ TEST_F(RelayTest, AClientBehindAVlan) {
     Options o;
     o.vlan = 42;
     start(o);
-    exchange(10'000, 10'000);
+    w->exchange(10'000, 10'000);
     w->run_until([&] { return w->at_peace(); });
     EXPECT_TRUE(w->at_peace());
     for (const RelayFrame& f : w->frames)
@@ -447,7 +439,7 @@ TEST_F(RelayTest, TheBackendsNumbersFollowFromTheClients) {
     SeqNum client_iss[2], backend_iss[2];
     for (int i = 0; i < 2; ++i) {
         start();
-        exchange(10, 10);
+        w->exchange(10, 10);
         w->run_until([&] { return open(); });
         client_iss[i] = w->node->state().client.iss;
         backend_iss[i] = w->node->state().backend.iss;

@@ -36,23 +36,13 @@ protected:
         w = std::make_unique<RelayWorld>(options);
         return *w;
     }
-    void exchange(uint64_t client_says, uint64_t server_says, bool client_closes = true,
-                  bool server_closes = true) {
-        w->client->to_say = client_says;
-        w->client->then_close = client_closes;
-        w->server_says = server_says;
-        w->server_closes = server_closes;
-        w->connect();
-    }
     // Another node has what is held, if anything is; sessions nobody knows begin anew.
     void adopt_newest(Duration after = Duration::milliseconds(30)) {
         w->kill();
         w->run_for(after);
         w->headers.empty() ? w->adopt_nothing() : w->adopt_newest();
     }
-    bool ended() const {
-        return w->heard_all() && w->at_peace();
-    }
+    bool ended() const { return w->heard_all() && w->at_peace(); }
     void expect_end(Duration limit = Duration::seconds(120)) {
         w->run_until([&] { return ended() || reset(); }, limit);
         EXPECT_TRUE(ended()) << w->describe();
@@ -78,7 +68,7 @@ TEST_F(RelayTakeoverTest, AKillAfterEveryEvent) {
             SCOPED_TRACE(std::to_string(&shape - kShapes) + ", killed after event " +
                          std::to_string(moment));
             start();
-            exchange(shape.client_says, shape.server_says);
+            w->exchange(shape.client_says, shape.server_says);
             unsigned events = 0;
             while (events < moment && !ended() && w->step(Instant::max())) ++events;
             if (ended()) break;
@@ -95,7 +85,7 @@ TEST_F(RelayTakeoverTest, ASecondKillSoonAfterTheFirst) {
         for (unsigned second = 0; second < 40 && !HasFailure(); second += 3) {
             SCOPED_TRACE(std::to_string(moment) + " " + std::to_string(second));
             start();
-            exchange(20'000, 20'000);
+            w->exchange(20'000, 20'000);
             for (unsigned i = 0; i < moment; ++i) w->step(Instant::max());
             adopt_newest(Duration::milliseconds(5));
             for (unsigned i = 0; i < second; ++i) w->step(Instant::max());
@@ -107,7 +97,7 @@ TEST_F(RelayTakeoverTest, ASecondKillSoonAfterTheFirst) {
 // A segment fragment that is older than the header it is found with takes nothing back.
 TEST_F(RelayTakeoverTest, AnOlderSegmentTakesNothingBack) {
     start();
-    exchange(200'000, 200'000);
+    w->exchange(200'000, 200'000);
     w->filter = [](const Parsed& p, bool from_relay) {
         return from_relay || p.from().port != 8080;
     };
@@ -127,7 +117,7 @@ TEST_F(RelayTakeoverTest, AnOlderSegmentTakesNothingBack) {
 // Not even where the header tells of a FIN.
 TEST_F(RelayTakeoverTest, AnOlderSegmentDoesNotForgetAFin) {
     start();
-    exchange(5000, 5000, true, false);
+    w->exchange(5000, 5000, true, false);
     w->run_until([&] { return w->server && w->server->heard == 5000; });
     w->publish_segment();
     w->run_until([&] { return w->client->saw(TcpEvent::fin_acked); });
@@ -150,7 +140,7 @@ TEST_F(RelayTakeoverTest, AFinAcknowledgedToTheDead) {
     for (const bool by_client : {true, false}) {
         SCOPED_TRACE(by_client);
         start();
-        exchange(5000, 5000, false, false);
+        w->exchange(5000, 5000, false, false);
         w->run_until([&] { return w->heard_all(); });
         w->run_for(Duration::seconds(1));
         Peer& closer = by_client ? *w->client : *w->server;
@@ -185,7 +175,7 @@ TEST_F(RelayTakeoverTest, ASlowReaderWithAClosedWindow) {
             start(o);
             if (slow_client) w->client->capacity = 8000;
             if (!slow_client) w->server_capacity = 8000;
-            exchange(slow_client ? 0 : 100'000, slow_client ? 100'000 : 0);
+            w->exchange(slow_client ? 0 : 100'000, slow_client ? 100'000 : 0);
             w->run_for(Duration::seconds(10));
             Peer& reader = slow_client ? *w->client : *w->server;
             EXPECT_LE(reader.heard, 8000u);
@@ -205,7 +195,7 @@ TEST_F(RelayTakeoverTest, ASlowReaderWithAClosedWindow) {
 // Nobody has anything to say, and nothing says so: after a death both ends are still there.
 TEST_F(RelayTakeoverTest, AnIdleSessionIsAskedWhereItIs) {
     start();
-    exchange(5000, 5000, false, false);
+    w->exchange(5000, 5000, false, false);
     w->run_until([&] { return w->heard_all(); });
     w->run_for(Duration::seconds(100));
     adopt_newest();
@@ -221,7 +211,7 @@ TEST_F(RelayTakeoverTest, AnIdleSessionIsAskedWhereItIs) {
 // What the owner knew when it published may be long ago.
 TEST_F(RelayTakeoverTest, ARecordFromTheVeryBeginning) {
     start();
-    exchange(2'000'000, 2'000'000);
+    w->exchange(2'000'000, 2'000'000);
     w->run_until([&] { return w->client->heard > 1'500'000 && w->server->heard > 1'000'000; });
     adopt_newest();  // the header: nothing was published since the backend answered
     EXPECT_LT(w->headers[0].number, 4u);
@@ -233,7 +223,7 @@ TEST_F(RelayTakeoverTest, AHeaderFollowsALongStream) {
     Options o;
     o.header_every = 100'000;
     start(o);
-    exchange(1'000'000, 1'000'000);
+    w->exchange(1'000'000, 1'000'000);
     for (uint64_t n = 1; n < 9; ++n) {
         w->run_until([&] { return w->client->heard >= 100'000 * n + 50'000; });
         const RelayState told = read(w->headers.back().relay, w->now);
@@ -248,7 +238,7 @@ TEST_F(RelayTakeoverTest, AHeaderFollowsALongStream) {
 // The SYN-ACK of an adopter reveals what perhaps only the adopter knows.
 TEST_F(RelayTakeoverTest, AnAdoptersSynAckWaitsToo) {
     start();
-    exchange(1000, 1000);
+    w->exchange(1000, 1000);
     w->run_until([&] { return !w->headers.empty(); });
     w->filter = [](const Parsed&, bool from_relay) { return from_relay; };
     adopt_newest(Duration::milliseconds(1));
@@ -265,7 +255,7 @@ TEST_F(RelayTakeoverTest, AnAdoptersSynAckWaitsToo) {
 // client acknowledges all of it, of which the adopter has sent the first only.
 TEST_F(RelayTakeoverTest, WhatLiesOutOfOrderIsBelievedForLong) {
     start();
-    exchange(1000, 10'000, false, false);
+    w->exchange(1000, 10'000, false, false);
     w->filter = [&](const Parsed& p, bool from_relay) {
         return !from_relay || p.to() != w->client->self || p.payload.empty() ||
                p.tcp.seq != w->client->end.state().irs + 1;
@@ -287,7 +277,7 @@ TEST_F(RelayTakeoverTest, WhatLiesOutOfOrderIsBelievedForLong) {
 // The backend is slow to answer; acknowledgements since have offered the client the whole buffer.
 TEST_F(RelayTakeoverTest, TheWindowOfASessionThatIsConnectingStaysOffered) {
     start();
-    exchange(200'000, 1000);
+    w->exchange(200'000, 1000);
     w->filter = [](const Parsed& p, bool) { return p.from().port != 8080; };
     w->run_for(Duration::seconds(3));
     EXPECT_EQ(w->node->state().stage, RelayStage::connecting);
@@ -299,7 +289,7 @@ TEST_F(RelayTakeoverTest, TheWindowOfASessionThatIsConnectingStaysOffered) {
 
 TEST_F(RelayTakeoverTest, BothPeersAreAskedAndWoken) {
     start();
-    exchange(500'000, 500'000);
+    w->exchange(500'000, 500'000);
     w->run_until([&] { return w->client->heard > 100'000; });
     adopt_newest(Duration::milliseconds(100));
     EXPECT_EQ(w->wakes, 0u);
@@ -339,9 +329,7 @@ public:
         w->client->then_close = w->server_closes = true;
         w->connect();
     }
-    bool ended() const {
-        return w->heard_all() && w->at_peace();
-    }
+    bool ended() const { return w->heard_all() && w->at_peace(); }
     bool reset() const { return w->client->was_reset() || (w->server && w->server->was_reset()); }
     void run(unsigned takeovers_wanted) {
         const double chance = random.chance(0.5) ? 0.003 : 0.03;

@@ -99,6 +99,23 @@ void Cluster::pause(uint8_t node, bool on) {
     n.paused = on;
 }
 
+void Cluster::hurt(uint8_t node) {
+    switch (random_.below(3)) {
+        case 0:
+            return kill(node);
+        case 1:
+            return pause(node);
+        case 2:
+            return cut_ring(node);
+    }
+}
+
+void Cluster::mend(uint8_t node) {
+    if (!alive(node)) start(node);
+    pause(node, false);
+    cut_ring(node, false);
+}
+
 void Cluster::Node::multicast(Bytes datagram) {
     if (recorded.size() < 4096) recorded.emplace_back(datagram.begin(), datagram.end());
     for (uint8_t to = 0; to < cluster->nodes_.size(); ++to)

@@ -53,6 +53,9 @@ public:
     void kill(uint8_t node);
     void start(uint8_t node);
     void pause(uint8_t node, bool on = true);
+    // One of kill, pause and cut_ring, by its own seed; and whatever it was is over.
+    void hurt(uint8_t node);
+    void mend(uint8_t node);
     void cut_ring(uint8_t node, bool on = true) {
         on ? void(ring_cut_.insert(node)) : void(ring_cut_.erase(node));
     }

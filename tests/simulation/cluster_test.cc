@@ -351,21 +351,9 @@ TEST_F(ClusterTest, RandomFaultsOneAtATime) {
         ASSERT_TRUE(c->run_until([&] { return all_established(); }));
         for (int round = 0; round < 3; ++round) {
             const auto victim = static_cast<uint8_t>(c->random().below(4));
-            switch (c->random().below(3)) {
-                case 0:
-                    c->kill(victim);
-                    break;
-                case 1:
-                    c->pause(victim);
-                    break;
-                case 2:
-                    c->cut_ring(victim);
-                    break;
-            }
+            c->hurt(victim);
             c->run(Duration::milliseconds(static_cast<int64_t>(50 + c->random().below(400))));
-            if (!c->alive(victim)) c->start(victim);
-            c->pause(victim, false);
-            c->cut_ring(victim, false);
+            c->mend(victim);
             ASSERT_TRUE(c->run_until([&] { return settled(); }));
             c->run(Duration::milliseconds(100));
         }

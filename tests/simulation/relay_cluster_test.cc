@@ -293,21 +293,9 @@ TEST_F(RelayClusterTest, RandomFaultsOneAtATime) {
             }
             const auto victim =
                 static_cast<uint8_t>(c->random().chance(0.6) ? *c->holder() : c->random().below(4));
-            switch (c->random().below(3)) {
-                case 0:
-                    c->kill(victim);
-                    break;
-                case 1:
-                    c->pause(victim);
-                    break;
-                case 2:
-                    c->cut_ring(victim);
-                    break;
-            }
+            c->hurt(victim);
             c->run(Duration::milliseconds(50) + below(400'000));
-            if (!c->alive(victim)) c->start(victim);
-            c->pause(victim, false);
-            c->cut_ring(victim, false);
+            c->mend(victim);
             ASSERT_TRUE(c->run_until([&] { return settled(); }));
             ASSERT_TRUE(c->run_until([&] { return covered(); }));
         }
