@@ -77,7 +77,7 @@ protected:
 class InlineHandshakes final : public Handshakes {
 public:
     // `queue`: steps finished and not polled, beyond which more are refused.
-    explicit InlineHandshakes(size_t queue = 64) : limit_(queue) {}
+    explicit InlineHandshakes(size_t queue = 1'024) : limit_(queue) {}
     bool submit(std::unique_ptr<HandshakeTask>& task) override;
     std::unique_ptr<HandshakeTask> poll() override;
 
@@ -91,7 +91,9 @@ public:
     struct Options {
         unsigned workers = 1;
         unsigned threads = 1;
-        unsigned queue = 64;  // steps between one worker and one thread, each way; a power of two
+        // Steps between one worker and one thread, each way; a power of two. Half a second of work:
+        // a client that waits longer had better be told.
+        unsigned queue = 1'024;
         // Called first in each thread: its name, its processors (it inherits the caller's).
         std::function<void(unsigned thread)> on_start;
     };
