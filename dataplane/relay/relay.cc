@@ -18,7 +18,6 @@ constexpr CounterInfo<C> kTable[] = {
     {"backends_refused", "Sessions ended because the backend refused or did not answer.",
      &C::refused},
     {"sessions_aborted", "Sessions ended by a reset or a time-out of either side.", &C::aborted},
-    {"sessions_out_of_memory", "Sessions ended because payload memory ran out.", &C::out_of_memory},
     {"sessions_finished", "Sessions whose both directions came to their end.", &C::finished},
     {"sessions_adopted", "Sessions carried on from another node's state.", &C::adopted},
     {"frames_unsendable", "Segments not sent because no next hop was known.", &C::unsendable},
@@ -290,15 +289,10 @@ void Relay::on_established(RelaySession& s, Direction side, Instant now) {
     s.backend.allow_send(s.backend.state().iss + 1);
 }
 
-// The window promised room for all of it. If it was not kept (payload memory ran out), the stream
-// must not go on with a hole in it.
-void Relay::pass_on(RelaySession& s, Direction from, Bytes bytes) {
-    if (s.tls)
-        return from == Direction::from_client ? s.tls->on_client_bytes(bytes)
-                                              : s.tls->on_backend_bytes(bytes);
-    if (s.failed || s.end(opposite(from)).write(bytes) == bytes.size()) return;
-    ++counters_.out_of_memory;
-    s.failed = true;
+size_t Relay::pass_on(RelaySession& s, Direction from, Bytes bytes) {
+    if (!s.tls) return s.end(opposite(from)).write(bytes);
+    from == Direction::from_client ? s.tls->on_client_bytes(bytes) : s.tls->on_backend_bytes(bytes);
+    return bytes.size();
 }
 
 // Half closed, for the idle timeout and for those who look.
@@ -331,8 +325,8 @@ void Relay::settle(RelaySession& s, Instant now) {
     if (s.tls && !s.failed) step_tls(s, now);
     if (s.failed) return abort_both(s, now);
     if (!s.tls) {
-        s.client.set_receive_room(room_for(s.backend));
-        s.backend.set_receive_room(room_for(s.client));
+        s.client.set_receive_room(static_cast<uint32_t>(s.backend.write_room()));
+        s.backend.set_receive_room(static_cast<uint32_t>(s.client.write_room()));
     }
     flush(s, now);
     if (s.to_probe) probe(s, now);
@@ -366,13 +360,6 @@ void Relay::finish_if_done(RelaySession& s, Instant now) {
     ++counters_.finished;
     forwarder_.set_state(s.index, SessionState::time_wait, now);
     events_.on_relay_changed(s.index, now);
-}
-
-// A promise is kept in chunks, and all sessions share them: the fewer are left, the less is
-// promised to each.
-uint32_t Relay::room_for(const TcpEndpoint& to) const {
-    const uint64_t left = uint64_t{chunks_.available()} * Chunk::kCapacity / 8;
-    return static_cast<uint32_t>(std::min<uint64_t>(to.write_room(), left));
 }
 
 // As the forwarder knows progress: where both ends' streams are.

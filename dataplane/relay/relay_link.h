@@ -14,7 +14,7 @@ public:
                   std::span<const Bytes> payload) override {
         relay_.send(session_, side_, segment, options, payload, now_);
     }
-    void deliver(Bytes in_order) override { relay_.pass_on(session_, side_, in_order); }
+    size_t deliver(Bytes in_order) override { return relay_.pass_on(session_, side_, in_order); }
     void on_tcp_event(TcpEvent event) override { relay_.on_event(session_, side_, event, now_); }
 
 private:

@@ -381,24 +381,18 @@ TEST_F(RelayTest, AReaderThatDoesNotReadClosesTheOtherSidesWindow) {
     }
 }
 
-// Promises were made to more than there is memory for: the session ends, whole or not at all.
-TEST_F(RelayTest, WithoutPayloadMemoryASessionEndsAndNeverGoesOnWithAHole) {
-    unsigned ended = 0, whole = 0;
-    for (const uint32_t chunks : {4u, 8u, 16u, 32u, 64u, 256u, 512u}) {
+// Promises were made to more than there is memory for: what finds no room is sent again.
+TEST_F(RelayTest, WithLittlePayloadMemoryASessionIsSlowAndWhole) {
+    for (const uint32_t chunks : {16u, 32u, 64u, 256u, 512u}) {
         SCOPED_TRACE(chunks);
         Options o;
         o.chunks = chunks;
         start(o);
         w->exchange(300'000, 300'000);
-        w->run_until([&] { return w->at_peace() || w->client->was_reset(); },
-                     Duration::seconds(300));
-        ended += w->client->was_reset();
-        whole += w->at_peace() && w->heard_all();
-        EXPECT_TRUE(w->client->was_reset() || w->heard_all()) << w->describe();
-        EXPECT_EQ(counters().out_of_memory > 0, w->client->was_reset());
+        w->run_until([&] { return w->at_peace(); }, Duration::seconds(300));
+        EXPECT_TRUE(w->at_peace() && w->heard_all()) << w->describe();
+        EXPECT_EQ(w->node->relay.memory().used(), 0u);
     }
-    EXPECT_GT(whole, 0u);
-    EXPECT_EQ(ended + whole, 7u);
 }
 
 TEST_F(RelayTest, APathThatIsNarrowerIsLearned) {

@@ -132,7 +132,7 @@ void Peer::transmit(const TcpEndpoint&, const TcpSegment& header, const TcpOptio
     wire_(frame_of(s));
 }
 
-void Peer::deliver(Bytes bytes) {
+size_t Peer::deliver(Bytes bytes) {
     for (const std::byte byte : bytes) {
         if (heard < 4 && hears >> 32 != 1) {
             hears |= uint64_t{std::to_integer<uint8_t>(byte)} << 8 * heard;
@@ -144,13 +144,14 @@ void Peer::deliver(Bytes bytes) {
         }
         if (byte != at(static_cast<uint32_t>(hears), heard)) {
             if (complaints.empty()) complaints.push_back("wrong byte at " + std::to_string(heard));
-            return;
+            return bytes.size();
         }
         ++heard;
     }
-    if (capacity == 0) return;
+    if (capacity == 0) return bytes.size();
     waiting += static_cast<uint32_t>(bytes.size());
     end.set_receive_room(capacity - std::min(waiting, capacity));
+    return bytes.size();
 }
 
 // ---- A node

@@ -72,7 +72,7 @@ public:
     // TcpOutput
     void transmit(const TcpEndpoint&, const TcpSegment& header, const TcpOptions& options,
                   std::span<const Bytes> payload) override;
-    void deliver(Bytes bytes) override;
+    size_t deliver(Bytes bytes) override;
     void on_tcp_event(TcpEvent event) override { events.push_back(event); }
 
 private:

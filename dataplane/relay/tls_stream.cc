@@ -155,7 +155,7 @@ void TlsStream::open_records(TcpEndpoint& backend, Instant now) {
         const auto size = tls_record_size(in_);
         if (!size) return fail(size.error());
         if (!*size || in_.size() < **size) return;
-        if (backend.write_room() < kTlsMaxPlaintext) return;
+        if (backend.write_room() < **size) return;  // its plaintext is smaller
         if (!open_one(**size, backend, now)) return;
     }
 }

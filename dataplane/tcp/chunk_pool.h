@@ -5,6 +5,7 @@
 // is left, and counts it. Single-threaded.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -60,6 +61,20 @@ public:
     uint32_t capacity() const { return capacity_; }
     uint32_t used() const { return used_; }
     uint32_t available() const { return capacity_ - used_; }
+    // How much a queue of `held` bytes may grow. Half of the pool is for whoever fills it first, a
+    // part each of what is left of it (Choudhury and Hahne, "Dynamic queue length thresholds",
+    // 1998); the rest is for kBase bytes of every queue, so that those who do not drain leave
+    // something to those who do; and a last eighth for the notes of what is in flight.
+    static constexpr size_t kBase = 20 * 1024;  // the largest TLS record and a segment
+    size_t share(size_t held) const {
+        const uint32_t half = capacity_ / 2;
+        if (available() <= capacity_ / 8) return 0;
+        const size_t first = available() > half ? (available() - half) / 8 * Chunk::kCapacity : 0;
+        const size_t limit = std::max(kBase, first);
+        return limit - std::min(limit, held);
+    }
+    // What can wait should.
+    bool scarce() const { return available() < capacity_ / 4; }
     uint64_t exhausted() const { return exhausted_; }
 
     TcpCounters counters;  // of all endpoints that draw from here

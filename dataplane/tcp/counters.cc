@@ -39,8 +39,8 @@ constexpr CounterInfo<C> kTable[] = {
     {"tcp_congestion_marks", "Segments received with a congestion mark (ECN CE).",
      &C::congestion_marks},
     {"tcp_packets_too_big", "Reductions of the path's MTU.", &C::packets_too_big},
-    {"tcp_no_memory", "Out-of-order segments dropped, or writes cut short, for want of chunks.",
-     &C::no_memory},
+    {"tcp_no_memory",
+     "Segments dropped, in part or whole, or writes cut short, for want of chunks.", &C::no_memory},
 };
 }  // namespace
 

@@ -14,7 +14,8 @@ size_t TcpEndpoint::write_room() const {
     if (tcb_.has(Tcb::fin_queued))
         room =
             std::min<size_t>(room, static_cast<uint32_t>(std::max(tcb_.fin_seq - send_.end(), 0)));
-    return std::min<size_t>(room, send_.tail_room() + Chunk::kCapacity * pool_.available());
+    return std::min(room, std::max(pool_.share(send_.size()),
+                                   pool_.available() > 0 ? size_t{send_.tail_room()} : 0));
 }
 
 size_t TcpEndpoint::write(Bytes bytes) {

@@ -115,7 +115,7 @@ private:
     void take_marks(const TcpInput& in);
     void take_timestamp(const TcpInput& in, Instant now);
     void take_text(const TcpInput& in, Instant now, TcpOutput& out);
-    void deliver_in_order(Bytes bytes, TcpOutput& out);
+    bool deliver_in_order(Bytes bytes, TcpOutput& out);
     void deliver_ready(TcpOutput& out);
     void check_fin(Instant now, TcpOutput& out);
     void become_fin_received(Instant now);

@@ -30,5 +30,28 @@ TEST(TcpEndpoint, HandshakeDataBothWaysAndClose) {
     }
 }
 
+// Memory is one pool: those whose peers do not read leave room for those whose peers do.
+TEST(TcpEndpoint, TheStalledLeaveMemoryToTheOthers) {
+    ChunkPool pool(4096);
+    std::vector<std::unique_ptr<TcpEndpoint>> stalled;
+    const std::vector<std::byte> text(1 << 20);
+    TcpConfig config;
+    config.send_buffer = 1 << 20;
+    for (int i = 0; i < 100; ++i) {
+        stalled.push_back(std::make_unique<TcpEndpoint>(config, pool));
+        Tcb record;
+        record.state = TcpState::established;
+        stalled.back()->restore(record, {}, Instant{0});
+        while (const size_t n = stalled.back()->write(text)) EXPECT_GT(n, 0u);
+    }
+    TcpEndpoint late(config, pool);
+    Tcb record;
+    record.state = TcpState::established;
+    late.restore(record, {}, Instant{0});
+    EXPECT_EQ(late.write_room(), ChunkPool::kBase);
+    EXPECT_EQ(stalled[0]->write_room(), 0u);  // it has its share
+    EXPECT_FALSE(pool.exhausted());
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -34,8 +34,9 @@ public:
     // Whether it asks for ECT(0) in the IP header: endpoint.transmits_ect().
     virtual void transmit(const TcpEndpoint& endpoint, const TcpSegment& header,
                           const TcpOptions& options, std::span<const Bytes> payload) = 0;
-    // Each byte of the peer's once, in order. All of it is taken: the window promised room.
-    virtual void deliver(Bytes in_order) = 0;
+    // Each byte of the peer's once, in order; gives how many were taken. The window promised room
+    // for all. Where memory does not allow it, the rest is as if it had been lost on the way.
+    virtual size_t deliver(Bytes in_order) = 0;
     virtual void on_tcp_event(TcpEvent event) = 0;
 };
 

@@ -156,30 +156,36 @@ void TcpEndpoint::take_text(const TcpInput& in, Instant now, TcpOutput& out) {
     if (seq == tcb_.rcv_nxt) {
         if (text.empty()) return;
         const bool fills = !reassembly_.empty();
-        deliver_in_order(text, out);
-        deliver_ready(out);
+        if (deliver_in_order(text, out)) deliver_ready(out);
         owe_ack(now, fills);  // RFC 5681 section 4.2
     } else if (s.length() > 0) {
         ++pool_.counters.out_of_order;
         const uint32_t pieces = config_.receive_buffer / 1024 + 8;
-        if (!reassembly_.insert(seq, text, pieces)) ++pool_.counters.no_memory;
+        if (pool_.scarce() || !reassembly_.insert(seq, text, pieces)) ++pool_.counters.no_memory;
         tcb_.set(Tcb::ack_now);
         // Without SACK the sender counts them (RFC 5681 section 3.2).
         if (!tcb_.has(Tcb::sack)) send_ack(ack_sequence(), now, out);
     }
 }
 
-void TcpEndpoint::deliver_in_order(Bytes bytes, TcpOutput& out) {
-    tcb_.rcv_nxt = tcb_.rcv_nxt + static_cast<uint32_t>(bytes.size());
+// False when not all of it was taken.
+bool TcpEndpoint::deliver_in_order(Bytes bytes, TcpOutput& out) {
+    const SeqNum before = tcb_.rcv_nxt;
+    tcb_.rcv_nxt = before + static_cast<uint32_t>(bytes.size());
     if (!tcb_.has(Tcb::managed_room))
         tcb_.rcv_edge = later(tcb_.rcv_edge, tcb_.rcv_nxt + config_.receive_buffer);
-    pool_.counters.bytes_in += bytes.size();
-    out.deliver(bytes);
+    const size_t taken = out.deliver(bytes);
+    pool_.counters.bytes_in += taken;
+    if (taken == bytes.size()) return true;
+    tcb_.rcv_nxt = before + static_cast<uint32_t>(taken);
+    ++pool_.counters.no_memory;
+    reassembly_.clear();  // what lies behind a hole takes memory that is needed to fill it
+    return false;
 }
 
 void TcpEndpoint::deliver_ready(TcpOutput& out) {
     for (Bytes next; !reassembly_.empty() && !(next = reassembly_.ready(tcb_.rcv_nxt)).empty();)
-        deliver_in_order(next, out);
+        if (!deliver_in_order(next, out)) return;
     reassembly_.drop_before(tcb_.rcv_nxt);
 }
 

@@ -25,8 +25,10 @@ public:
         End(Rehearsal& world, TcpSide& facing) : peer(facing), world_(world) {}
         void transmit(const TcpEndpoint&, const TcpSegment& header, const TcpOptions& options,
                       std::span<const Bytes> payload) override;
-        void deliver(Bytes bytes) override {
-            EXPECT_EQ(world_.other(*this).end->write(bytes), bytes.size());
+        size_t deliver(Bytes bytes) override {
+            const size_t taken = world_.other(*this).end->write(bytes);
+            EXPECT_EQ(taken, bytes.size());
+            return taken;
         }
         void on_tcp_event(TcpEvent event) override { world_.on_event(*this, event); }
         const Tcb& tcb() const { return end->state(); }

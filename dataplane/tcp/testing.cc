@@ -50,11 +50,11 @@ void TcpSide::transmit(const TcpEndpoint& e, const TcpSegment& header, const Tcp
     wire(std::move(packet), e.transmits_ect());
 }
 
-void TcpSide::deliver(Bytes bytes) {
+size_t TcpSide::deliver(Bytes bytes) {
     for (const std::byte byte : bytes) {
         if (byte != at(stream_ ^ 1, heard)) {
             ADD_FAILURE() << name << ": wrong byte at " << heard;
-            return;
+            return bytes.size();
         }
         ++heard;
     }
@@ -62,6 +62,7 @@ void TcpSide::deliver(Bytes bytes) {
         waiting += static_cast<uint32_t>(bytes.size());
         end->set_receive_room(reader_capacity - std::min(waiting, reader_capacity));
     }
+    return bytes.size();
 }
 
 void TcpSide::pump() {

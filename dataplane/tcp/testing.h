@@ -43,7 +43,7 @@ public:
 
     void transmit(const TcpEndpoint& e, const TcpSegment& header, const TcpOptions& options,
                   std::span<const Bytes> payload) override;
-    void deliver(Bytes bytes) override;
+    size_t deliver(Bytes bytes) override;
     void on_tcp_event(TcpEvent event) override { events.push_back(event); }
 
     // What is to be said and heard is a function of the position alone.

@@ -69,11 +69,12 @@ public:
         }
         if (sent.size() < 64) sent.push_back(std::move(p));
     }
-    void deliver(Bytes bytes) override {
+    size_t deliver(Bytes bytes) override {
         if (honest)
             for (size_t i = 0; i < bytes.size(); ++i)
                 require(bytes[i] == byte_at(1 - id, heard + i), "bytes");
         heard += bytes.size();
+        return bytes.size();
     }
     void on_tcp_event(TcpEvent) override {}
 

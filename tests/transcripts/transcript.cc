@@ -264,9 +264,10 @@ void Run::judge(const TcpSegment& h, const TcpOptions& o) {
     edge_ = edge;
 }
 
-void Run::deliver(Bytes bytes) {
+size_t Run::deliver(Bytes bytes) {
     for (const std::byte b : bytes)
-        if (b != byte_at(false, heard_++)) return fail("delivered wrong bytes");
+        if (b != byte_at(false, heard_++)) fail("delivered wrong bytes");
+    return bytes.size();
 }
 
 void Run::replace() {

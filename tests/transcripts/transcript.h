@@ -41,7 +41,7 @@ public:
 
     void transmit(const TcpEndpoint& endpoint, const TcpSegment& header, const TcpOptions& options,
                   std::span<const Bytes> payload) override;
-    void deliver(Bytes bytes) override;
+    size_t deliver(Bytes bytes) override;
     void on_tcp_event(TcpEvent event) override { events_.push_back(event); }
 
 private:
