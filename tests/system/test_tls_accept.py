@@ -1,5 +1,10 @@
 """The promises of mode = tls with curl and nginx: live transfers do not notice the deaths of their appliances."""
-from tests.system.harness import accept, limit
+import json
+import subprocess
+import time
+from contextlib import contextmanager
+
+from tests.system.harness import ROOT, accept, check, counters, limit, netns, plan, wait_new_holder
 from tests.system.https_load import kill_rounds
 
 ROUNDS = 7  # two deaths each; four tests of them: 56 moments
@@ -38,3 +43,70 @@ def test_tls_transfers_loss(case):
 def test_tls_transfers_workers(case):
     """The same with two workers in each node."""
     return transfers_survive(case, 4, workers=2)
+
+
+class Sessions:
+    """tests/system/resume_client.py in the lab's client, and the handshakes it made as the nodes counted them."""
+
+    def __init__(self, lab, counts, tickets):
+        self.lab, self.counts, self.tickets = lab, counts, tickets
+        words = ["python3", str(ROOT / "tests/system/resume_client.py"), "--target", f"{plan.VIP4}:{plan.WEB_PORT}",
+                 "--name", plan.SERVER_NAME, "--ca", str(lab.ca), "--tickets", "yes" if tickets else "no",
+                 *(f"{version}:{count}" for version, count in counts.items())]
+        self.process = subprocess.Popen(netns.argv_inside(lab.state.owned("c1"), words), text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def handshakes(self, node):
+        told = counters(self.lab, node, "tls")
+        return told.get("handshakes", 0), told.get("handshakes_resumed", 0)
+
+    def step(self, command, wanted):
+        """Every session by one connection at the holder, all of them `wanted`: new or resumed."""
+        node, began = self.lab.holder(), time.monotonic()
+        before = self.handshakes(node)
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        said = json.loads(self.process.stdout.readline() or "{}")
+        for version, count in self.counts.items():
+            check(said.get(version, {}).get(wanted) == count, f"{command} at {node}: not {count} {wanted}: {said}")
+            check(said[version]["tickets"] == (count if self.tickets else 0), f"{command} at {node}: tickets: {said}")
+        total, resumed = (now - then for now, then in zip(self.handshakes(node), before))
+        check((total, resumed) == (self.total(), self.total() if wanted == "resumed" else 0),
+              f"{command}: {node} counted {total} handshakes, {resumed} resumed")
+        return node, time.monotonic() - began
+
+    def total(self):
+        return sum(self.counts.values())
+
+
+@contextmanager
+def sessions_of(lab, counts, tickets=True):
+    sessions = Sessions(lab, counts, tickets)
+    try:
+        yield sessions
+    finally:
+        sessions.process.kill()
+        sessions.process.communicate()
+
+
+def resumed_everywhere(lab, sessions):
+    """Begun at one node; resumed at the one it hands over to, and at the one that adopts when that is killed."""
+    first, took = sessions.step("begin", "new")
+    figures = [f"begun at {first} in {took:.1f} s"]
+    check(lab.stop(first), f"{first} did not end on SIGTERM")
+    second = wait_new_holder(lab, first)
+    _, took = sessions.step("resume", "resumed")
+    figures.append(f"resumed at {second} after the handover in {took:.1f} s")
+    lab.kill(second)
+    third = wait_new_holder(lab, first, second)
+    _, took = sessions.step("resume", "resumed")
+    figures.append(f"at {third} after SIGKILL of {second} in {took:.1f} s")
+    return ", ".join(figures) + "; no full handshake among them"
+
+
+@accept(5, "1,000 sessions begun at one node are resumed at others, before and after a failover", "tls")
+@limit(120)
+def test_tls_sessions_resumed(case):
+    """500 sessions of TLS 1.2 and 500 of 1.3, by tickets: handed over, then SIGKILL."""
+    with case.lab(nodes=4, mode="tls") as lab, sessions_of(lab, {"1.2": 500, "1.3": 500}) as sessions:
+        return f"{sessions.total()} sessions " + resumed_everywhere(lab, sessions)
