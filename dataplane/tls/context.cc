@@ -129,14 +129,14 @@ void set_resumption(SSL_CTX* ctx, const TlsContext::Impl& impl) {
     SSL_CTX_set_timeout(ctx, static_cast<long>(options.session_lifetime_s));
     SSL_CTX_set_num_tickets(ctx, options.resumption == TlsResumption::none ? 0 : 1);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    if (options.resumption != TlsResumption::stateless) SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
-    if (options.resumption == TlsResumption::stateful) {
+    if (!impl.seals_tickets()) SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    if (impl.keeps_sessions()) {
         SSL_CTX_set_session_cache_mode(
             ctx, SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL | SSL_SESS_CACHE_NO_AUTO_CLEAR);
         SSL_CTX_sess_set_new_cb(ctx, new_session);
         SSL_CTX_sess_set_get_cb(ctx, get_session);
     }
-    if (options.resumption == TlsResumption::stateless) {
+    if (impl.seals_tickets()) {
         SSL_CTX_set_app_data(ctx, const_cast<TicketKeys*>(&impl.tickets));
         SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key);
     }
@@ -262,10 +262,10 @@ TlsContext::~TlsContext() = default;
 std::expected<std::shared_ptr<TlsContext>, std::string> TlsContext::load(
     const TlsOptions& options) {
     if (options.certificates.empty()) return Failure("no certificate");
-    if (options.resumption == TlsResumption::stateless && options.ticket_keys.empty())
-        return Failure("stateless resumption needs ticket keys");
     auto impl = std::make_unique<Impl>();
     impl->options = options;
+    if (impl->seals_tickets() && options.ticket_keys.empty())
+        return Failure("stateless resumption needs ticket keys");
     wipe(std::as_writable_bytes(std::span(impl->options.ticket_keys)));
     impl->options.ticket_keys.clear();
     auto alpn = alpn_list(options);

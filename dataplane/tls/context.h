@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/time.h"
 #include "dataplane/tls/suite.h"
 
 namespace holdfast {
@@ -31,8 +32,9 @@ struct TlsCertificateFiles {
 
 enum class TlsClientCertificate : uint8_t { none, optional, required };
 
-// Where a resumable session lives: nowhere, here and at its owners, or sealed at the client.
-enum class TlsResumption : uint8_t { none, stateful, stateless };
+// Where a resumable session lives: nowhere, here and at its owners, or sealed at the client; or
+// there, and here only for a client of TLS 1.2 that takes no ticket.
+enum class TlsResumption : uint8_t { none, stateful, stateless, mixed };
 
 // The same on all nodes, rotated by the cluster: current first, then previous ones.
 struct TlsTicketKey {
@@ -52,7 +54,9 @@ struct TlsOptions {
     std::string groups;               // of key exchange; none: "X25519:P-256:P-384"
     TlsResumption resumption = TlsResumption::stateful;
     uint32_t session_lifetime_s = 7'200;
-    std::vector<TlsTicketKey> ticket_keys;  // for stateless resumption: at least one
+    // How long a client waits for its session to be had from a peer before all begins anew.
+    Duration resume_wait = Duration::milliseconds(20);
+    std::vector<TlsTicketKey> ticket_keys;  // for tickets: at least one
 };
 
 class TlsContext {

@@ -51,6 +51,14 @@ struct TlsContext::Impl {
 
     // For a name the client sent, in whatever case; nullptr: the default's.
     SSL_CTX* find(std::string_view name) const;
+    bool keeps_sessions() const {
+        return options.resumption == TlsResumption::stateful ||
+               options.resumption == TlsResumption::mixed;
+    }
+    bool seals_tickets() const {
+        return options.resumption == TlsResumption::stateless ||
+               options.resumption == TlsResumption::mixed;
+    }
 };
 
 }  // namespace holdfast

@@ -113,6 +113,10 @@ void TlsHandshake::Impl::on_new_session(SSL_SESSION* session) {
     unsigned size = 0;
     const unsigned char* id = SSL_SESSION_get_id(session, &size);
     const auto session_id = TlsSessionId::from(std::as_bytes(std::span(id, size)));
+    // OpenSSL tells of sessions for which it gave a TLS 1.3 ticket, too.
+    if (context->impl().seals_tickets() &&
+        SSL_SESSION_get_protocol_version(session) != TLS1_2_VERSION)
+        return;
     const int der_size = i2d_SSL_SESSION(session, nullptr);
     if (!session_id || der_size <= 0 || static_cast<size_t>(der_size) > kMaxTlsSession) return;
     TlsSession& s = detached.sessions.emplace_back();

@@ -61,7 +61,7 @@ public:
     TlsHandshake(TlsHandshake&&) noexcept;
     TlsHandshake& operator=(TlsHandshake&&) noexcept;
 
-    // A session the ClientHello may ask for. Before the first feed().
+    // A session the ClientHello may ask for. Before the feed() that completes it.
     void offer(TlsSession session);
 
     // Takes bytes from the client, gives bytes for it. `consumed` is all of them unless done or

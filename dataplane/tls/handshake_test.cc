@@ -209,7 +209,8 @@ TEST_P(Resumes, OnAnotherNode) {
     const Shaken begun = shake(load(shared_options(how)), first);
     ASSERT_EQ(begun.status, Status::done) << first.error();
     talk(begun, first);
-    const bool stateful = how.mode == TlsResumption::stateful;
+    const bool stateful =
+        how.mode == TlsResumption::stateful || (how.mode == TlsResumption::mixed && !how.tickets);
     EXPECT_EQ(begun.detached.sessions.size(), stateful ? 1u : 0u);
     std::vector<TlsSession> sessions = begun.detached.sessions;
     auto session = first.session();
@@ -246,6 +247,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Resumption{TLS1_2_VERSION, true, TlsResumption::stateless, false},
                     Resumption{TLS1_3_VERSION, true, TlsResumption::stateful, false},
                     Resumption{TLS1_3_VERSION, true, TlsResumption::stateless, false},
+                    Resumption{TLS1_2_VERSION, false, TlsResumption::mixed, false},
+                    Resumption{TLS1_2_VERSION, true, TlsResumption::mixed, false},
+                    Resumption{TLS1_3_VERSION, true, TlsResumption::mixed, false},
+                    Resumption{TLS1_2_VERSION, false, TlsResumption::mixed, true},
                     Resumption{TLS1_2_VERSION, true, TlsResumption::stateful, true},
                     Resumption{TLS1_3_VERSION, true, TlsResumption::stateful, true}));
 

@@ -19,17 +19,17 @@ TlsSessionCache::TlsSessionCache(const Options& options) : options_(options) {
     by_id_.reserve(options.sessions);
 }
 
-void TlsSessionCache::on_new_session(const TlsSession& session, Instant now) {
+bool TlsSessionCache::store(const TlsSession& session, Instant now) {
     const size_t size = session.der.size();
     if (size == 0 || size > std::min(kMaxTlsSession, options_.bytes) || session.id.size == 0 ||
         options_.sessions == 0) {
         ++counters_.refused;
-        return;
+        return false;
     }
     if (const auto same = by_id_.find(session.id); same != by_id_.end())
         drop(same);  // its place in by_age_ is left to whoever comes by
     while (by_id_.size() >= options_.sessions || bytes_ + size > options_.bytes) {
-        drop(oldest());
+        give_up(oldest());
         ++counters_.evicted;
     }
     const Duration life =
@@ -39,11 +39,14 @@ void TlsSessionCache::on_new_session(const TlsSession& session, Instant now) {
     by_age_.emplace_back(numbers_, session.id);
     if (by_age_.size() > 2 * options_.sessions + 64) compact();
     ++counters_.stored;
+    return true;
 }
 
-TlsSessionAnswer TlsSessionCache::find(const TlsSessionId& id, Instant now, TlsSession& session) {
+TlsSessionAnswer TlsSessionCache::find(const TlsSessionId& id, uint16_t service, Instant now,
+                                       TlsSession& session) {
     const auto entry = by_id_.find(id);
-    if (entry == by_id_.end() || entry->second.until <= now) {
+    if (entry == by_id_.end() || entry->second.until <= now ||
+        entry->second.session.service != service) {
         ++counters_.missed;
         return TlsSessionAnswer::none;
     }
@@ -56,9 +59,20 @@ void TlsSessionCache::expire(Instant now, size_t limit) {
     while (limit-- > 0) {
         const auto entry = oldest();
         if (entry == by_id_.end() || entry->second.until > now) return;
-        drop(entry);
+        give_up(entry);
         ++counters_.expired;
     }
+}
+
+const TlsSessionCache::Entry* TlsSessionCache::next(uint64_t number) const {
+    auto place = std::ranges::lower_bound(by_age_, number, {}, &Place::first);
+    while (place != by_age_.end() && !is_current(*place)) ++place;
+    return place == by_age_.end() ? nullptr : &by_id_.find(place->second)->second;
+}
+
+void TlsSessionCache::give_up(Entries::iterator entry) {
+    if (options_.on_drop) options_.on_drop(entry->second.session);
+    drop(entry);
 }
 
 void TlsSessionCache::drop(Entries::iterator entry) {
@@ -66,7 +80,7 @@ void TlsSessionCache::drop(Entries::iterator entry) {
     by_id_.erase(entry);
 }
 
-bool TlsSessionCache::is_current(const std::pair<uint64_t, TlsSessionId>& place) const {
+bool TlsSessionCache::is_current(const Place& place) const {
     const auto entry = by_id_.find(place.second);
     return entry != by_id_.end() && entry->second.number == place.first;
 }

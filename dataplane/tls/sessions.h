@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -27,6 +28,7 @@ inline constexpr size_t kMaxTlsSession = 4'096;
 
 struct TlsSession {
     TlsSessionId id;
+    uint16_t service = 0;  // that gave it, and no other may resume it
     uint32_t lifetime_s = 0;
     std::vector<std::byte> der;
 
@@ -44,8 +46,10 @@ class TlsSessionSource {
 public:
     virtual ~TlsSessionSource() = default;
     virtual void on_new_session(const TlsSession& session, Instant now) = 0;
-    // `pending`: asked of the peers; ask again, until the caller's patience ends.
-    virtual TlsSessionAnswer find(const TlsSessionId& id, Instant now, TlsSession& session) = 0;
+    // `pending`: a peer may have it: ask_peers(), and try again until the caller's patience ends.
+    virtual TlsSessionAnswer find(const TlsSessionId& id, uint16_t service, Instant now,
+                                  TlsSession& session) = 0;
+    virtual void ask_peers(const TlsSessionId& id, uint16_t service, Instant now) = 0;
 };
 
 struct TlsSessionCounters {
@@ -58,14 +62,13 @@ struct TlsSessionCounters {
 };
 
 inline constexpr CounterInfo<TlsSessionCounters> kTlsSessionCounters[] = {
-    {"tls_sessions_stored", "TLS sessions stored for resumption.", &TlsSessionCounters::stored},
-    {"tls_sessions_found", "Sessions found when a client named one.", &TlsSessionCounters::found},
-    {"tls_sessions_missed", "Sessions not found when a client named one.",
-     &TlsSessionCounters::missed},
-    {"tls_sessions_expired", "Sessions dropped at the end of their life.",
+    {"sessions_stored", "TLS sessions stored for resumption.", &TlsSessionCounters::stored},
+    {"sessions_found", "Sessions found when a client named one.", &TlsSessionCounters::found},
+    {"sessions_missed", "Sessions not found when a client named one.", &TlsSessionCounters::missed},
+    {"sessions_expired", "Sessions dropped at the end of their life.",
      &TlsSessionCounters::expired},
-    {"tls_sessions_evicted", "Sessions dropped to make room.", &TlsSessionCounters::evicted},
-    {"tls_sessions_refused", "Sessions too large to store.", &TlsSessionCounters::refused},
+    {"sessions_evicted", "Sessions dropped to make room.", &TlsSessionCounters::evicted},
+    {"sessions_refused", "Sessions too large to store.", &TlsSessionCounters::refused},
 };
 
 class TlsSessionCache final : public TlsSessionSource {
@@ -74,11 +77,24 @@ public:
         size_t sessions = 20'000;
         size_t bytes = 8'000'000;
         Duration lifetime = Duration::seconds(7'200);  // at most; a session may say less
+        // Told before a session goes that was not replaced by itself.
+        std::function<void(const TlsSession&)> on_drop = {};
+    };
+    // Numbered in the order in which they came, from 1.
+    struct Entry {
+        TlsSession session;
+        Instant until;
+        uint64_t number = 0;
     };
     explicit TlsSessionCache(const Options& options);
 
-    void on_new_session(const TlsSession& session, Instant now) override;
-    TlsSessionAnswer find(const TlsSessionId& id, Instant now, TlsSession& session) override;
+    void on_new_session(const TlsSession& session, Instant now) override { store(session, now); }
+    bool store(const TlsSession& session, Instant now);  // false: refused
+    TlsSessionAnswer find(const TlsSessionId& id, uint16_t service, Instant now,
+                          TlsSession& session) override;
+    void ask_peers(const TlsSessionId&, uint16_t, Instant) override {}  // knows none
+    // The first one at or behind a number; none when there is none.
+    const Entry* next(uint64_t number) const;
     // Drops what is over; at most `limit` at a time.
     void expire(Instant now, size_t limit = 64);
 
@@ -87,25 +103,23 @@ public:
     const TlsSessionCounters& counters() const { return counters_; }
 
 private:
-    struct Entry {
-        TlsSession session;
-        Instant until;
-        uint64_t number = 0;
-    };
     struct Hash {
         size_t operator()(const TlsSessionId& id) const;
     };
     using Entries = std::unordered_map<TlsSessionId, Entry, Hash>;
 
+    using Place = std::pair<uint64_t, TlsSessionId>;
+
     void drop(Entries::iterator entry);
+    void give_up(Entries::iterator entry);
     // The oldest that is still there; what went before it is forgotten.
     Entries::iterator oldest();
-    bool is_current(const std::pair<uint64_t, TlsSessionId>& place) const;
+    bool is_current(const Place& place) const;
     void compact();
 
     Options options_;
     Entries by_id_;
-    std::deque<std::pair<uint64_t, TlsSessionId>> by_age_;
+    std::deque<Place> by_age_;
     uint64_t numbers_ = 0;
     size_t bytes_ = 0;
     TlsSessionCounters counters_;

@@ -83,7 +83,7 @@ private:
         TlsSession session;
         if (hello)
             for (const TlsSessionId& id : (**hello).sessions())
-                if (sessions_.find(id, now(), session) == TlsSessionAnswer::found)
+                if (sessions_.find(id, 0, now(), session) == TlsSessionAnswer::found)
                     handshake.offer(session);
         for (;;) {
             Buffer out;
