@@ -69,9 +69,9 @@ Relay::Relay(const RelayOptions& options, std::span<const Service> services, For
       forwarder_(forwarder),
       events_(events),
       chunks_(options.chunks),
-      tls_(options.handshakes
-               ? std::make_unique<TlsShared>(options.tls_connections, *options.handshakes)
-               : nullptr),
+      tls_(options.handshakes ? std::make_unique<TlsShared>(options.tls_connections,
+                                                            *options.handshakes, options.sessions)
+                              : nullptr),
       sessions_(forwarder.sessions().capacity()),
       wheel_(forwarder.sessions().capacity(), kWheelSlots, kTick) {
     options_.client = for_relay(options.client);
@@ -177,7 +177,7 @@ void Relay::begin_tls(RelaySession& s) {
     if (services_[service].mode != Mode::tls) return;
     CHECK(tls_ && service < options_.tls.size() && options_.tls[service]);
     const uint64_t token = uint64_t{s.index.generation} << 32 | s.index.slot;
-    s.tls = std::make_unique<TlsStream>(*tls_, options_.tls[service], token);
+    s.tls = std::make_unique<TlsStream>(*tls_, options_.tls[service], token, service);
 }
 
 void Relay::touch(SessionIndex index) {
@@ -420,7 +420,7 @@ void Relay::settle_touched(Instant now) {
     over_.clear();
     do {
         settle_all(now);
-    } while (poll_handshakes());
+    } while (poll_handshakes(now));
     next_poll_ = now + kPollHandshakes;
 }
 

@@ -55,7 +55,8 @@ struct RelayOptions {
     // Of services that terminate TLS, by their index; and where handshakes run.
     std::vector<std::shared_ptr<const TlsContext>> tls;
     Handshakes* handshakes = nullptr;
-    uint32_t tls_connections = 4'096;  // of the worker; each takes 640 octets of locked memory
+    TlsSessionSource* sessions = nullptr;  // that clients resume by their identifier
+    uint32_t tls_connections = 4'096;      // of the worker; each takes 640 octets of locked memory
     // A header is published again after so many bytes of either side: one that is older than
     // kRelearnBound would be of no use.
     uint32_t header_every = 1u << 28;
@@ -81,6 +82,8 @@ public:
     // What was revealed by a frame that waited is held now, and the frame has left.
     void on_committed(SessionIndex index, Reveals what);
     void on_held(SessionIndex index, uint8_t serial);
+    // A resumable session came from a peer; with none, all have come that will.
+    void on_resumable(const TlsSessionId* id);
     // The session is about to leave the table. `tell`: its ends get a reset if they are still open.
     void on_closed(SessionIndex index, bool tell, Instant now);
     void on_burst_end(Instant now);
@@ -127,7 +130,8 @@ private:
     void flush(RelaySession& s, Instant now);
     void step_tls(RelaySession& s, Instant now);
     void commit_tls(RelaySession& s, Instant now);
-    bool poll_handshakes();
+    bool poll_handshakes(Instant now);
+    void keep_sessions(const RelaySession& s, HandshakeTask& task, Instant now);
     void connect(RelaySession& s, Instant now);
     void carry_on(RelaySession& s, const RelayState& aligned, Instant now);
     void settle_touched(Instant now);

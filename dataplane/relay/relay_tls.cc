@@ -12,7 +12,7 @@ bool Relay::publishable(SessionIndex index) const {
     return has(index) && (!sessions_[index.slot]->tls || sessions_[index.slot]->is_protected);
 }
 
-bool Relay::poll_handshakes() {
+bool Relay::poll_handshakes(Instant now) {
     if (!tls_) return false;
     bool any = false;
     while (auto task = tls_->handshakes.poll()) {
@@ -21,6 +21,7 @@ bool Relay::poll_handshakes() {
                                  static_cast<uint32_t>(task->token >> 32)};
         RelaySession* s = find(index);
         if (!s || !s->tls) continue;  // it went away meanwhile
+        keep_sessions(*s, *task, now);
         s->tls->on_handshake(std::move(task), s->client);
         touch(index);
         any = true;

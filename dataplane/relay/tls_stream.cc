@@ -48,10 +48,12 @@ bool has_stream(const TcpEndpoint& e) { return e.state().state >= TcpState::esta
 
 const std::span<const CounterInfo<TlsStreamCounters>> kTlsStreamCounters = kTable;
 
-TlsStream::TlsStream(TlsShared& shared, std::shared_ptr<const TlsContext> context, uint64_t token)
+TlsStream::TlsStream(TlsShared& shared, std::shared_ptr<const TlsContext> context, uint64_t token,
+                     uint16_t service)
     : shared_(shared),
       token_(token),
-      task_(std::make_unique<HandshakeTask>(token, std::move(context))) {}
+      task_(std::make_unique<HandshakeTask>(token, context)),
+      wish_(service, context->options().resume_wait) {}
 
 void TlsStream::on_client_bytes(Bytes bytes) {
     if (alert_ || client_closed_) {  // after our fatal alert, or its close_notify
@@ -73,7 +75,7 @@ uint32_t TlsStream::backend_room() const {
 }
 
 void TlsStream::advance(TcpEndpoint& client, TcpEndpoint& backend, Instant now) {
-    if (phase_ == Phase::handshake) start_step();
+    if (phase_ == Phase::handshake) start_step(now);
     if (phase_ != Phase::records) return;
     open_records(backend, now);
     take_end(backend);
@@ -89,8 +91,8 @@ void TlsStream::advance(TcpEndpoint& client, TcpEndpoint& backend, Instant now) 
 // ---- The handshake
 // ---------------------------------------------------------------------------------------------
 
-void TlsStream::start_step() {
-    if (!task_ || in_.empty()) return;
+void TlsStream::start_step(Instant now) {
+    if (!task_ || in_.empty() || !wish_.settle(in_, shared_.wishes, *task_, now)) return;
     task_->input.assign(in_.begin(), in_.end());
     task_->output.clear();
     if (shared_.handshakes.submit(task_)) {

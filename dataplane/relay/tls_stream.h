@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/secret_memory.h"
+#include "dataplane/relay/session_wish.h"
 #include "dataplane/tcp/endpoint.h"
 #include "dataplane/tls/handshake_pool.h"
 #include "dataplane/tls/record.h"
@@ -49,17 +50,22 @@ struct TlsShared {
     Handshakes& handshakes;
     TlsStreamCounters counters;
     uint32_t outstanding = 0;  // steps that have not come back
+    SessionWishes wishes;
     std::vector<std::byte> scratch = std::vector<std::byte>(kTlsMaxRecord);
 
-    TlsShared(size_t connections, Handshakes& runs)
-        : records(connections), states(sizeof(TlsRecordState), connections), handshakes(runs) {}
+    TlsShared(size_t connections, Handshakes& runs, TlsSessionSource* sessions)
+        : records(connections),
+          states(sizeof(TlsRecordState), connections),
+          handshakes(runs),
+          wishes(sessions) {}
 };
 
 class TlsStream {
 public:
     enum class Phase : uint8_t { handshake, records, failed };
 
-    TlsStream(TlsShared& shared, std::shared_ptr<const TlsContext> context, uint64_t token);
+    TlsStream(TlsShared& shared, std::shared_ptr<const TlsContext> context, uint64_t token,
+              uint16_t service);
     // Carries on from what another node published; nothing when that does not prove where writing
     // stands.
     static std::unique_ptr<TlsStream> restore(TlsShared& shared, Bytes credential, Bytes progress,
@@ -108,8 +114,10 @@ public:
     static constexpr size_t kMaxHeldCuts = kMaxCuts + 8;
     static constexpr size_t kMaxCredential = 1'024;
     static constexpr size_t kMaxProgress = 900;
-    // When the client's part of a record is to be held elsewhere: Instant::max() when not.
-    Instant next_deadline() const { return earlier(early_at_, plain_at_); }
+    // When a part of a record is to be held elsewhere, or a session to be waited for no longer.
+    Instant next_deadline() const {
+        return earlier(earlier(early_at_, plain_at_), wish_.next_deadline());
+    }
 
 private:
     // A record of ours on its way: application data of `value` octets, an alert or a KeyUpdate.
@@ -127,7 +135,7 @@ private:
     };
 
     explicit TlsStream(TlsShared& shared) : shared_(shared) {}
-    void start_step();
+    void start_step(Instant now);
     void finish_handshake(HandshakeTask& task, TcpEndpoint& client);
     void open_records(TcpEndpoint& backend, Instant now);
     bool open_one(size_t size, TcpEndpoint& backend, Instant now);
@@ -160,6 +168,7 @@ private:
     Phase phase_ = Phase::handshake;
     uint64_t token_ = 0;
     std::unique_ptr<HandshakeTask> task_;  // none while it is run, or over
+    SessionWish wish_;
     std::optional<TlsRecordLayer> layer_;
     SecretPtr<TlsRecordState> initial_;
 
