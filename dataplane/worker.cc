@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "dataplane/takeover/resumption_capture.h"
+
 namespace holdfast {
 namespace {
 
@@ -11,6 +13,8 @@ constexpr size_t kMaxReports = 32;
 constexpr Duration kLossWindow = Duration::seconds(60);
 constexpr size_t kMaxLostFlows = 65'536;
 constexpr uint32_t kDropBatch = 4096;  // sessions of a lost group dropped per deadline
+// A cursor of republish(): live sessions are through, those that clients may resume come next.
+constexpr uint32_t kSessionsDone = ReplicatorEvents::kNoMoreSessions - 1;
 
 // What a packet in the gate is: bits of GateTag::what.
 constexpr uint32_t kToBack = 1;   // leaves by the back port
@@ -35,8 +39,12 @@ Worker::Worker(const WorkerOptions& options, Outlet& outlet, RingOutput& ring, I
       outlet_(outlet),
       forwarder_(options.forward, *this, now),
       replicator_(options.replicator, ring, *this),
-      relay_(std::ranges::any_of(options_.forward.services, &Service::terminates_tcp)
-                 ? std::make_unique<Relay>(options_.relay, options_.forward.services, forwarder_,
+      resumption_(std::ranges::any_of(options_.forward.services, &Service::terminates_tcp)
+                      ? std::make_unique<Resumption>(options_.resumable, options_.forward.services,
+                                                     replicator_, options_.relay.wall_offset)
+                      : nullptr),
+      relay_(resumption_
+                 ? std::make_unique<Relay>(relay_options(), options_.forward.services, forwarder_,
                                            static_cast<RelayEvents&>(*this), now)
                  : nullptr),
       takeover_(options_.forward.services, forwarder_, relay_.get(), replicator_,
@@ -47,6 +55,12 @@ Worker::Worker(const WorkerOptions& options, Outlet& outlet, RingOutput& ring, I
     CHECK(options.replicator.membership.follower == (options.follows != nullptr));
     adoptions_.reserve(kMaxReports);
     replicator_.start(now);
+}
+
+RelayOptions Worker::relay_options() const {
+    RelayOptions options = options_.relay;
+    options.sessions = resumption_.get();
+    return options;
 }
 
 // ---- Frames
@@ -354,6 +368,11 @@ void Worker::on_fragment(NodeId from, const Fragment& fragment, Instant now) {
             replicator_.pull(fragment.group, *session, FragmentKind::header, now);
         return;
     }
+    if (parse_resumption_key(fragment.id.session)) {
+        if (!resumption_) return;
+        if (const auto id = resumption_->take(fragment, now)) relay_->on_resumable(&*id);
+        return;
+    }
     const auto restored = takeover_.take(fragment, now);
     if (const SessionIndex index = takeover_.find(fragment.id.session)) nudge_.consider(index, now);
     if (!restored) return;
@@ -367,6 +386,7 @@ void Worker::on_gathered(GroupId group, Instant now) {
     if (relay_) {
         const size_t restored = takeover_.restore_gathered(group, now).size();
         if (report) report->sessions += restored;
+        relay_->on_resumable(nullptr);
     }
     count_orphans(group, now);
     GroupState state = forwarder_.group(group);
@@ -377,7 +397,13 @@ void Worker::on_gathered(GroupId group, Instant now) {
 }
 
 uint32_t Worker::republish(uint32_t cursor, unsigned budget, Instant now) {
-    return takeover_.republish(cursor, budget, now);
+    if (cursor != kSessionsDone) {
+        cursor = takeover_.republish(cursor, budget, now);
+        if (cursor != kNoMoreSessions || !resumption_) return cursor;
+        resumption_->begin_republish();
+        return kSessionsDone;
+    }
+    return resumption_->republish(budget, now) ? kSessionsDone : kNoMoreSessions;
 }
 
 // Whether each group may transmit is asked once a burst. A holder that nobody confirms holds
@@ -435,6 +461,7 @@ void Worker::on_deadline(Instant now) {
     for (uint8_t g = 0; g < kMaxGroups; ++g)
         if (dropping_[g]) dropping_[g] = !forwarder_.drop_group({g}, kDropBatch, now);
     if (relay_) relay_->on_deadline(now);
+    if (resumption_) resumption_->on_deadline(now);
     step_nudge(now);
     if (now >= next_progress_) {
         next_progress_ = now + options_.progress_interval;

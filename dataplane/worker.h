@@ -20,6 +20,7 @@
 #include "dataplane/relay/relay.h"
 #include "dataplane/takeover/nudge.h"
 #include "dataplane/takeover/parking.h"
+#include "dataplane/takeover/resumption.h"
 #include "dataplane/takeover/takeover.h"
 #include "replication/replicator.h"
 
@@ -33,6 +34,7 @@ struct WorkerOptions {
     ForwardOptions forward;
     RelayOptions relay;  // used where a service terminates TCP
     ReplicatorOptions replicator;
+    TlsSessionCache::Options resumable;   // sessions that clients may resume by their identifier
     HeldGroups* held = nullptr;           // worker 0 writes it
     const HeldGroups* follows = nullptr;  // the others read it
     uint32_t parked_frames = 1024;
@@ -98,7 +100,8 @@ public:
     // State, for those who report it.
     const Forwarder& forwarder() const { return forwarder_; }
     const Replicator& replicator() const { return replicator_; }
-    const Relay* relay() const { return relay_.get(); }  // none where no service needs it
+    const Relay* relay() const { return relay_.get(); }           // none where no service needs it
+    Resumption* resumption() const { return resumption_.get(); }  // likewise
     const Takeover& takeover() const { return takeover_; }
     const ParkingLot& parking() const { return parking_; }
     const Nudge& nudge() const { return nudge_; }
@@ -124,6 +127,7 @@ private:
     void renew(GateTag tag, GateNeed& need, Instant now) override;
     void on_release(GateTag tag, Bytes packet, Instant now) override;
 
+    RelayOptions relay_options() const;
     Disposition handle(Frame& frame, Instant now);
     Disposition pass(const Frame& frame, const Step& step, Instant now);
     void gate(const Frame& frame, const Step& step, Instant now);
@@ -146,6 +150,7 @@ private:
     Outlet& outlet_;
     Forwarder forwarder_;
     Replicator replicator_;
+    std::unique_ptr<Resumption> resumption_;
     std::unique_ptr<Relay> relay_;
     Takeover takeover_;
     ParkingLot parking_;

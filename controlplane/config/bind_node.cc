@@ -212,6 +212,7 @@ void bind_workers(const Section& root, Config& config) {
     worker.sessions = static_cast<uint32_t>(s.integer("sessions"));
     worker.handshake_threads = static_cast<uint32_t>(s.integer("handshake_threads"));
     worker.tls_sessions = static_cast<uint32_t>(s.integer("tls_sessions"));
+    worker.resumable_sessions = static_cast<uint32_t>(s.integer("resumable_sessions"));
     worker.embryonic = static_cast<uint32_t>(s.integer("embryonic"));
     if (worker.embryonic > worker.sessions) {
         if (s.has("embryonic"))

@@ -219,7 +219,8 @@ TlsOptions bind_tls(const Section& s, const Service& service) {
         t.problems().error(t.mark("client_certificate"),
                            "client certificates need client_ca: who may issue them");
     options.session_lifetime_s = static_cast<uint32_t>(t.duration("session_lifetime").as_seconds());
-    options.resumption = TlsResumption::stateless;
+    options.resume_wait = t.duration("resume_wait");
+    options.resumption = TlsResumption::mixed;
     for (const Section& c : s.children("certificate")) {
         TlsCertificateFiles files{c.text("chain"), c.text("key"), {}};
         for (const auto& [name, mark] : c.texts("names")) files.names.push_back(name);

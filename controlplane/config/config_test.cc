@@ -153,39 +153,42 @@ TEST_P(Refused, SaysWhereAndWhy) {
 
 INSTANTIATE_TEST_SUITE_P(
     Config, Refused,
-    testing::Values(Wrong{"syntax", "[node\n"},
-                    Wrong{"unknown_key", with("copies = 1", "copy = 1")},
-                    Wrong{"unknown_table", with("[ring]", "[rign]")},
-                    Wrong{"type", with("copies = 1", "copies = \"1\"")},
-                    Wrong{"range", with("copies = 1", "copies = 9")},
-                    Wrong{"bare_duration", with("copies = 1", "heartbeat = 20")},
-                    Wrong{"short_duration", with("copies = 1", "heartbeat = \"1ms\"")},
-                    Wrong{"stall", with("copies = 1", "stall = \"100ms\"")},
-                    Wrong{"choice", with("copies = 1", "solo = \"yes\"")},
-                    Wrong{"address", with("\"203.0.113.11\"", "\"203.0.113.511\"")},
-                    Wrong{"missing", with("port = 8080\n", "")},
-                    Wrong{"self", with("name = \"a\"", "name = \"c\"")},
-                    Wrong{"node_twice", with("id = 1", "id = 0")},
-                    Wrong{"ring_address_twice", with("192.0.2.2", "192.0.2.1")},
-                    Wrong{"slots", with("[ring]", "[ring]\nslots = 1000")},
-                    Wrong{"dpdk_device", with("interface = \"ring\"", "transport = \"dpdk\"")},
-                    Wrong{"multicast_group", with("[ring]", "[ring]\ngroup = \"192.0.2.9\"")},
-                    Wrong{"cores", with("[ring]", "[worker]\ncount = 2\ncores = [0]\n[ring]")},
-                    Wrong{"order", with("[\"a\", \"b\"]", "[\"a\", \"bb\"]")},
-                    Wrong{"order_twice", with("[\"a\", \"b\"]", "[\"a\", \"a\"]")},
-                    Wrong{"group", with("group = 1", "group = 2")},
-                    Wrong{"vip_is_pool", with("203.0.113.200", "198.51.100.10")},
-                    Wrong{"vip_is_own", with("\"198.51.100.10\"", "\"203.0.113.51\"")},
-                    Wrong{"backend_is_vip", with("\"203.0.113.11\"", "\"198.51.100.10\"")},
-                    Wrong{"no_backend_of_family", with("\"2001:db8:2::11\"", "\"203.0.113.12\"")},
-                    Wrong{"no_pool_of_family", with(", \"2001:db8:2::200\"", "")},
-                    Wrong{"pool_small", with("pool = [", "pool_ports = \"2000-2010\"\npool = [")},
-                    Wrong{"health_source", with(", \"2001:db8:2::51\"", "")},
-                    Wrong{"backend_twice", with("\"b2\"", "\"b1\"")},
-                    Wrong{"multicast_vip", with("198.51.100.10", "239.1.1.1")},
-                    Wrong{"pool_other_group",
-                          with("[[group]]", "[[group]]\nid = 2\norder = [\"b\"]\n[[group]]") +
-                              R"([[service]]
+    testing::Values(
+        Wrong{"syntax", "[node\n"}, Wrong{"unknown_key", with("copies = 1", "copy = 1")},
+        Wrong{"unknown_table", with("[ring]", "[rign]")},
+        Wrong{"type", with("copies = 1", "copies = \"1\"")},
+        Wrong{"range", with("copies = 1", "copies = 9")},
+        Wrong{"bare_duration", with("copies = 1", "heartbeat = 20")},
+        Wrong{"short_duration", with("copies = 1", "heartbeat = \"1ms\"")},
+        Wrong{"stall", with("copies = 1", "stall = \"100ms\"")},
+        Wrong{"choice", with("copies = 1", "solo = \"yes\"")},
+        Wrong{"address", with("\"203.0.113.11\"", "\"203.0.113.511\"")},
+        Wrong{"missing", with("port = 8080\n", "")},
+        Wrong{"self", with("name = \"a\"", "name = \"c\"")},
+        Wrong{"node_twice", with("id = 1", "id = 0")},
+        Wrong{"ring_address_twice", with("192.0.2.2", "192.0.2.1")},
+        Wrong{"slots", with("[ring]", "[ring]\nslots = 1000")},
+        Wrong{"dpdk_device", with("interface = \"ring\"", "transport = \"dpdk\"")},
+        Wrong{"multicast_group", with("[ring]", "[ring]\ngroup = \"192.0.2.9\"")},
+        Wrong{"resumable", with("[ring]", "[worker]\nresumable_sessions = -1\n[ring]")},
+        Wrong{"resume_wait",
+              with("port = 8080\n", "port = 8080\n[service.tls]\nresume_wait = \"2s\"\n")},
+        Wrong{"cores", with("[ring]", "[worker]\ncount = 2\ncores = [0]\n[ring]")},
+        Wrong{"order", with("[\"a\", \"b\"]", "[\"a\", \"bb\"]")},
+        Wrong{"order_twice", with("[\"a\", \"b\"]", "[\"a\", \"a\"]")},
+        Wrong{"group", with("group = 1", "group = 2")},
+        Wrong{"vip_is_pool", with("203.0.113.200", "198.51.100.10")},
+        Wrong{"vip_is_own", with("\"198.51.100.10\"", "\"203.0.113.51\"")},
+        Wrong{"backend_is_vip", with("\"203.0.113.11\"", "\"198.51.100.10\"")},
+        Wrong{"no_backend_of_family", with("\"2001:db8:2::11\"", "\"203.0.113.12\"")},
+        Wrong{"no_pool_of_family", with(", \"2001:db8:2::200\"", "")},
+        Wrong{"pool_small", with("pool = [", "pool_ports = \"2000-2010\"\npool = [")},
+        Wrong{"health_source", with(", \"2001:db8:2::51\"", "")},
+        Wrong{"backend_twice", with("\"b2\"", "\"b1\"")},
+        Wrong{"multicast_vip", with("198.51.100.10", "239.1.1.1")},
+        Wrong{"pool_other_group",
+              with("[[group]]", "[[group]]\nid = 2\norder = [\"b\"]\n[[group]]") +
+                  R"([[service]]
 name = "other"
 group = 2
 vip = ["198.51.100.11"]
@@ -196,9 +199,9 @@ name = "b1"
 address = "203.0.113.11"
 port = 80
 )"},
-                    Wrong{"duplicate_key", with("copies = 1", "copies = 1\ncopies = 2")},
-                    Wrong{"two_at_once",
-                          with("copies = 1", "copies = 0\nheartbeet = \"20ms\"\nmisses = true")}),
+        Wrong{"duplicate_key", with("copies = 1", "copies = 1\ncopies = 2")},
+        Wrong{"two_at_once",
+              with("copies = 1", "copies = 0\nheartbeet = \"20ms\"\nmisses = true")}),
     [](const auto& wrong) { return std::string(wrong.param.what); });
 
 TEST(Config, ServicesMustNotOverlap) {

@@ -109,6 +109,10 @@ constexpr std::array kKeys{
         "Threads that run TLS handshakes, for all workers."},
     Key{"worker", "tls_sessions", K::integer, "4096", 16, 1 << 22, "",
         "TLS sessions of each worker; each takes 640 octets of locked memory."},
+    Key{"worker", "resumable_sessions", K::integer, "16384", 0, 1 << 20, "",
+        "TLS sessions of each worker that clients of TLS 1.2 without tickets may resume; each "
+        "takes "
+        "about 400 octets, and half of that at each of its owners."},
     Key{"worker", "idle", K::choice, "sleep", 0, 0, "sleep|spin",
         "An idle worker sleeps a little, or spins on its core."},
 
@@ -170,6 +174,9 @@ constexpr std::array kKeys{
         "Whose certificates clients may show, in PEM."},
     Key{"service.tls", "session_lifetime", K::duration, "2h", kMinute, 24 * kHour, "",
         "How long clients may resume their sessions."},
+    Key{"service.tls", "resume_wait", K::duration, "20ms", 0, kSecond, "",
+        "How long a client waits after a failover for the session it names to be had from a "
+        "standby, before all begins anew."},
 
     Key{"service.certificate", "chain", K::path, kRequired, 0, 0, "",
         "The certificate and its issuers, in PEM."},

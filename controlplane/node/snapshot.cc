@@ -151,6 +151,11 @@ void fill_counters(WorkerUnit& unit, snapshot::Shard& shard) {
         if (TlsShared* tls = relay->tls_shared()) {
             snapshot::add_counters(to, "tls", tls->counters, kTlsStreamCounters);
             snapshot::add_counters(to, "tls_records", tls->records.counters(), kTlsRecordCounters);
+            snapshot::add_counters(to, "resumption", tls->wishes.counters, kSessionWishCounters);
+            snapshot::add_counters(to, "resumption", w.resumption()->counters(),
+                                   kResumptionCounters);
+            snapshot::add_counters(to, "resumption", w.resumption()->cache_counters(),
+                                   kTlsSessionCounters);
         }
     }
     snapshot::add_counters(to, "replication", r.counters(), kReplicatorCounters);

@@ -41,13 +41,22 @@ MembershipOptions membership_options(const Config& config, Incarnation incarnati
     return options;
 }
 
+bool terminates_tls(const Config& config) {
+    return std::ranges::any_of(config.services,
+                               [](const Service& s) { return s.mode == Mode::tls; });
+}
+
 // A standby keeps up to four kinds of fragment of each session of its peers; about 96 bytes each
-// with its key, 192 where TCP terminates here.
+// with its key, 192 where TCP terminates here, or a TLS session to resume.
 StoreOptions store_options(const Config& config, uint64_t seed) {
     StoreOptions options;
     options.entries = config.worker.sessions * 4;
     const bool relays = std::ranges::any_of(config.services, &Service::terminates_tcp);
     options.bytes = uint64_t{options.entries} * (relays ? 192 : 96);
+    if (terminates_tls(config)) {
+        options.entries += config.worker.resumable_sessions;
+        options.bytes += uint64_t{config.worker.resumable_sessions} * 192;
+    }
     options.seed = seed;
     return options;
 }
@@ -163,6 +172,9 @@ void WorkerUnit::make_worker(const Config& config, Incarnation incarnation) {
     options.relay = relay_options(config, shared_.clock->now());
     options.relay.tls = shared_.tls->contexts();
     options.relay.handshakes = shared_.tls->handshakes(index_);
+    options.resumable.sessions = config.worker.resumable_sessions;
+    options.resumable.bytes = size_t{config.worker.resumable_sessions} * 512;
+    options.resumable.lifetime = Duration::seconds(24 * 3'600);  // a service's is at most that
     ReplicatorOptions& r = options.replicator;
     r.ring = ring_options(config, index_, incarnation, seed ^ 3);
     r.membership = membership_options(config, incarnation);

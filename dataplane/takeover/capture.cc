@@ -7,8 +7,6 @@ namespace {
 
 constexpr uint8_t kFormat = 1;
 
-enum class KeyTag : uint8_t { session_v4, session_v6, alias_v4, alias_v6 };
-
 void put_address(ByteWriter& w, const IpAddress& a, bool v4) {
     w.put(std::as_bytes(std::span(a.bytes)).subspan(v4 ? 12 : 0));
 }

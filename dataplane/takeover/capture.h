@@ -24,6 +24,9 @@ namespace holdfast {
 inline constexpr size_t kMaxHeaderValue = 160;  // of a relayed session: and its RelayState
 inline constexpr size_t kMaxSegmentValue = 64;  // likewise
 
+// What a key names: its first octet.
+enum class KeyTag : uint8_t { session_v4, session_v6, alias_v4, alias_v6, resumption };
+
 SessionKey session_key(const Session& session);
 SessionKey alias_key(const Session& session);
 // The key under which a segment's session is looked for: of the session, or of the alias.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dataplane/takeover/relay_capture.h"
+#include "dataplane/takeover/resumption_capture.h"
 #include "dataplane/takeover/session_flags.h"
 
 namespace holdfast {
@@ -267,22 +268,12 @@ std::optional<SessionIndex> Takeover::restore(const Fragment& header, Instant no
     return *index;
 }
 
-// The value of a fragment in the store, whose parts must be of one version.
-std::vector<std::byte> Takeover::whole_value(const SessionKey& session, FragmentKind kind) const {
-    std::vector<std::byte> value;
-    const auto first = replicator_.store().find({session, kind, 0});
-    for (uint8_t i = 0; first && i < first->parts; ++i) {
-        const auto f = replicator_.store().find({session, kind, i});
-        if (!f || f->version != first->version) return {};
-        value.insert(value.end(), f->value.begin(), f->value.end());
-    }
-    return value;
-}
-
 std::vector<SessionIndex> Takeover::restore_gathered(GroupId group, Instant now) {
     std::vector<SessionKey> keys;
     replicator_.store().walk(0, [&](const Fragment& f) {
-        if (f.group == group && f.id.kind == FragmentKind::credential) keys.push_back(f.id.session);
+        if (f.group == group && f.id.kind == FragmentKind::credential &&
+            !parse_resumption_key(f.id.session))
+            keys.push_back(f.id.session);
         return true;
     });
     std::vector<SessionIndex> restored;
@@ -312,9 +303,11 @@ std::optional<SessionIndex> Takeover::restore_tls(const SessionKey& key, Instant
         ++counters_.refused;
         return std::nullopt;
     }
-    std::vector<std::byte> credential = whole_value(key, FragmentKind::credential);
-    const bool proven = relay_->restore_tls(*index, *state, credential, progress,
-                                            whole_value(key, FragmentKind::payload), now);
+    std::vector<std::byte> credential =
+        replicator_.store().whole_value(key, FragmentKind::credential);
+    const bool proven =
+        relay_->restore_tls(*index, *state, credential, progress,
+                            replicator_.store().whole_value(key, FragmentKind::payload), now);
     wipe(credential);
     if (!proven) {
         forwarder_.drop(*index, now);
@@ -344,7 +337,8 @@ void Takeover::apply_segment(SessionIndex index, const Fragment& segment, Instan
 }
 
 void Takeover::apply_application(SessionIndex index, const Fragment& part) {
-    const std::vector<std::byte> value = whole_value(part.id.session, FragmentKind::application);
+    const std::vector<std::byte> value =
+        replicator_.store().whole_value(part.id.session, FragmentKind::application);
     if (value.empty()) return;
     auto attributes = read_attributes(value);
     if (!attributes) {

@@ -77,7 +77,6 @@ private:
     std::optional<SessionIndex> restore(const Fragment& header, Instant now);
     void apply_segment(SessionIndex index, const Fragment& segment, Instant now);
     std::optional<SessionIndex> restore_tls(const SessionKey& key, Instant now);
-    std::vector<std::byte> whole_value(const SessionKey& session, FragmentKind kind) const;
     const TlsStream* tls_of(SessionIndex index) const;
     bool publishable(SessionIndex index) const;
     size_t append_relay(SessionIndex index, Instant now, MutableBytes to) const;

@@ -64,6 +64,18 @@ std::optional<Fragment> FragmentStore::find(const FragmentId& id) const {
     return fragment_at(index);
 }
 
+std::vector<std::byte> FragmentStore::whole_value(const SessionKey& session,
+                                                  FragmentKind kind) const {
+    std::vector<std::byte> value;
+    const auto first = find({session, kind, 0});
+    for (uint8_t i = 0; first && i < first->parts; ++i) {
+        const auto f = find({session, kind, i});
+        if (!f || f->version != first->version) return {};
+        value.insert(value.end(), f->value.begin(), f->value.end());
+    }
+    return value;
+}
+
 void FragmentStore::expire_tombstones(Instant now) {
     while (tombstone_count_ > 0) {
         const Tombstone& t = tombstones_[tombstone_head_];

@@ -49,6 +49,8 @@ public:
     void drop(const FragmentId& id, FragmentVersion version);
     // Live fragments only; the value is valid until the next change of the store.
     std::optional<Fragment> find(const FragmentId& id) const;
+    // A value whose parts are all here and of one version; empty when they are not.
+    std::vector<std::byte> whole_value(const SessionKey& session, FragmentKind kind) const;
 
     // Walks entries from `cursor`, calling visit(fragment) -> bool; stops when it returns false or
     // at the end. Returns the cursor to go on from: of the fragment refused, or end(). Entries do

@@ -81,6 +81,7 @@ WorkerOptions Cluster::worker_options(uint8_t node) const {
     o.replicator.gate_packets = 512;
     o.parked_frames = 256;
     o.relay.chunks = 8192;
+    o.resumable.sessions = options_.resumable;
     return o;
 }
 

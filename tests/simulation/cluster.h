@@ -30,7 +30,8 @@ struct ClusterOptions {
     uint64_t seed = 1;
     double ring_loss = 0;
     Mode mode = Mode::forward;
-    double wire_loss = 0;  // between hosts and nodes
+    double wire_loss = 0;      // between hosts and nodes
+    size_t resumable = 4'096;  // TLS sessions of a worker
 };
 
 class Cluster {

@@ -110,3 +110,14 @@ def test_tls_sessions_resumed(case):
     """500 sessions of TLS 1.2 and 500 of 1.3, by tickets: handed over, then SIGKILL."""
     with case.lab(nodes=4, mode="tls") as lab, sessions_of(lab, {"1.2": 500, "1.3": 500}) as sessions:
         return f"{sessions.total()} sessions " + resumed_everywhere(lab, sessions)
+
+
+@accept(5, "the same by session identifiers, of clients that take no tickets", "tls")
+@limit(120)
+def test_tls_identifiers_resumed(case):
+    """500 sessions of TLS 1.2 without tickets: handed over, then SIGKILL."""
+    with case.lab(nodes=4, mode="tls") as lab, sessions_of(lab, {"1.2": 500}, tickets=False) as sessions:
+        figures = resumed_everywhere(lab, sessions)
+        told = counters(lab, lab.holder(), "resumption")
+        check(told.get("sessions_found", 0) >= 500, f"counted: {told}")
+        return f"{sessions.total()} sessions {figures}; adopted {told['sessions_adopted']}"
