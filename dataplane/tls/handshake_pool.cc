@@ -5,40 +5,12 @@
 #include <thread>
 
 #include "base/check.h"
+#include "base/spsc_queue.h"
 
 namespace holdfast {
 namespace {
 
-// One writer, one reader; indices count up for ever.
-class TaskQueue {
-public:
-    explicit TaskQueue(size_t size) : slots_(size), mask_(size - 1) {
-        CHECK(std::has_single_bit(size));
-    }
-    bool full() const {
-        return written_.load(std::memory_order_relaxed) - read_.load(std::memory_order_acquire) ==
-               slots_.size();
-    }
-    // Not when full.
-    void push(std::unique_ptr<HandshakeTask> task) {
-        const size_t at = written_.load(std::memory_order_relaxed);
-        slots_[at & mask_] = std::move(task);
-        written_.store(at + 1, std::memory_order_release);
-    }
-    std::unique_ptr<HandshakeTask> pop() {
-        const size_t at = read_.load(std::memory_order_relaxed);
-        if (at == written_.load(std::memory_order_acquire)) return nullptr;
-        auto task = std::move(slots_[at & mask_]);
-        read_.store(at + 1, std::memory_order_release);
-        return task;
-    }
-
-private:
-    std::vector<std::unique_ptr<HandshakeTask>> slots_;
-    const size_t mask_;
-    alignas(64) std::atomic<size_t> written_ = 0;
-    alignas(64) std::atomic<size_t> read_ = 0;
-};
+using TaskQueue = SpscQueue<std::unique_ptr<HandshakeTask>>;
 
 // Between one worker and one thread. At most `size` tasks are in a lane in all, so neither queue is
 // ever full when its writer has something.

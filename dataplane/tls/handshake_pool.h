@@ -5,7 +5,7 @@
 // waits, a full queue is a refusal it counts. Idle threads sleep on a futex, woken by a worker only
 // when they do sleep. stop() ends all threads after the step they are in; what is queued is
 // dropped. InlineHandshakes has the same interface and runs each step at once: for the simulator,
-// and where there are no threads to spare. This is the only file of the data plane that knows
+// and where there are no threads to spare. This is the only file of the data plane that makes
 // threads.
 #pragma once
 
