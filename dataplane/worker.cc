@@ -41,7 +41,8 @@ Worker::Worker(const WorkerOptions& options, Outlet& outlet, RingOutput& ring, I
       replicator_(options.replicator, ring, *this),
       resumption_(std::ranges::any_of(options_.forward.services, &Service::terminates_tcp)
                       ? std::make_unique<Resumption>(options_.resumable, options_.forward.services,
-                                                     replicator_, options_.relay.wall_offset)
+                                                     replicator_, siblings(),
+                                                     options_.relay.wall_offset)
                       : nullptr),
       relay_(resumption_
                  ? std::make_unique<Relay>(relay_options(), options_.forward.services, forwarder_,
@@ -338,6 +339,7 @@ void Worker::on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant no
     last_transmit_ok_[group.value] = now;
     forwarder_.set_group(group, {.active = true, .epoch = epoch, .sliced = true});
     if (!options_.follows) forwarder_.announce(group, now);
+    if (resumption_) resumption_->set_complete(group, false);
     publish_held(group, true);
 }
 
@@ -353,6 +355,7 @@ void Worker::on_lost(GroupId group, Instant now) {
     nudge_.forget(group);
     may_transmit_[group.value] = false;
     dropping_[group.value] = true;
+    if (resumption_) resumption_->set_complete(group, false);
     publish_held(group, false);
     (void)now;
 }
@@ -386,6 +389,7 @@ void Worker::on_gathered(GroupId group, Instant now) {
     if (relay_) {
         const size_t restored = takeover_.restore_gathered(group, now).size();
         if (report) report->sessions += restored;
+        resumption_->set_complete(group, true);
         relay_->on_resumable(nullptr);
     }
     count_orphans(group, now);

@@ -34,9 +34,10 @@ struct WorkerOptions {
     ForwardOptions forward;
     RelayOptions relay;  // used where a service terminates TCP
     ReplicatorOptions replicator;
-    TlsSessionCache::Options resumable;   // sessions that clients may resume by their identifier
-    HeldGroups* held = nullptr;           // worker 0 writes it
-    const HeldGroups* follows = nullptr;  // the others read it
+    TlsSessionCache::Options resumable;      // sessions that clients may resume by their identifier
+    TlsSessionExchange* exchange = nullptr;  // of them, where there are several workers
+    HeldGroups* held = nullptr;              // worker 0 writes it
+    const HeldGroups* follows = nullptr;     // the others read it
     uint32_t parked_frames = 1024;
     Duration progress_interval = Duration::milliseconds(100);  // between a session's segments
     uint32_t progress_batch = 512;                             // of them each interval
@@ -128,6 +129,9 @@ private:
     void on_release(GateTag tag, Bytes packet, Instant now) override;
 
     RelayOptions relay_options() const;
+    Resumption::Siblings siblings() const {
+        return {options_.exchange, options_.forward.steering.worker};
+    }
     Disposition handle(Frame& frame, Instant now);
     Disposition pass(const Frame& frame, const Step& step, Instant now);
     void gate(const Frame& frame, const Step& step, Instant now);

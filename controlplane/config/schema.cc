@@ -110,9 +110,8 @@ constexpr std::array kKeys{
     Key{"worker", "tls_sessions", K::integer, "4096", 16, 1 << 22, "",
         "TLS sessions of each worker; each takes 640 octets of locked memory."},
     Key{"worker", "resumable_sessions", K::integer, "16384", 0, 1 << 20, "",
-        "TLS sessions of each worker that clients of TLS 1.2 without tickets may resume; each "
-        "takes "
-        "about 400 octets, and half of that at each of its owners."},
+        "TLS sessions a worker knows for clients of TLS 1.2 without tickets to resume, each 400 "
+        "octets, and half of that at each of its owners."},
     Key{"worker", "idle", K::choice, "sleep", 0, 0, "sleep|spin",
         "An idle worker sleeps a little, or spins on its core."},
 

@@ -12,6 +12,10 @@
 namespace holdfast {
 namespace {
 
+// Sessions on their way from one worker to another: as many as an adopter gathers in some
+// milliseconds. Guess.
+constexpr size_t kExchanged = 4'096;
+
 int64_t today() { return time(nullptr) / 86'400; }
 
 Bytes bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
@@ -69,6 +73,8 @@ std::expected<void, std::string> TlsServices::load_all() {
         HandshakePool::Options{.workers = config_.worker.count,
                                .threads = config_.worker.handshake_threads,
                                .on_start = go_anywhere});
+    if (config_.worker.count > 1)
+        exchange_ = std::make_unique<TlsSessionExchange>(config_.worker.count, kExchanged);
     return {};
 }
 

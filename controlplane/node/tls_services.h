@@ -1,5 +1,5 @@
 // What services that terminate TLS need of a node: their certificates, loaded, the threads that run
-// handshakes, and the keys of session tickets.
+// handshakes, what workers tell each other of sessions, and the keys of session tickets.
 //
 // Ticket keys come from the cluster's secret and the day, so that all nodes have the same without a
 // word between them; yesterday's and tomorrow's are known too, for clocks that differ and clients
@@ -13,6 +13,7 @@
 
 #include "controlplane/config/config.h"
 #include "dataplane/tls/handshake_pool.h"
+#include "dataplane/tls/session_exchange.h"
 
 namespace holdfast {
 
@@ -23,6 +24,8 @@ public:
 
     // By service; empty where there is none.
     const std::vector<std::shared_ptr<const TlsContext>>& contexts() const { return contexts_; }
+    // Of resumable sessions; none with one worker.
+    TlsSessionExchange* exchange() { return exchange_.get(); }
     Handshakes* handshakes(unsigned worker) { return pool_ ? &pool_->of(worker) : nullptr; }
     // To be called now and then.
     void rotate_ticket_keys();
@@ -36,6 +39,7 @@ private:
     std::vector<std::shared_ptr<TlsContext>> owned_;
     std::vector<std::shared_ptr<const TlsContext>> contexts_;
     std::unique_ptr<HandshakePool> pool_;
+    std::unique_ptr<TlsSessionExchange> exchange_;
     int64_t day_ = 0;
 };
 

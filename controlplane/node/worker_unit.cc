@@ -172,6 +172,7 @@ void WorkerUnit::make_worker(const Config& config, Incarnation incarnation) {
     options.relay = relay_options(config, shared_.clock->now());
     options.relay.tls = shared_.tls->contexts();
     options.relay.handshakes = shared_.tls->handshakes(index_);
+    options.exchange = shared_.tls->exchange();
     options.resumable.sessions = config.worker.resumable_sessions;
     options.resumable.bytes = size_t{config.worker.resumable_sessions} * 512;
     options.resumable.lifetime = Duration::seconds(24 * 3'600);  // a service's is at most that

@@ -4,10 +4,18 @@
 #include "dataplane/takeover/resumption_capture.h"
 
 namespace holdfast {
+namespace {
+
+// A microsecond each, about; a worker looks again within a millisecond or so. Guess.
+constexpr unsigned kCopiesAtOnce = 256;
+
+}  // namespace
+
 Resumption::Resumption(const TlsSessionCache::Options& bounds, std::span<const Service> services,
-                       Replicator& replicator, Duration wall_offset)
+                       Replicator& replicator, Siblings siblings, Duration wall_offset)
     : services_(services),
       replicator_(replicator),
+      siblings_(siblings),
       wall_offset_(wall_offset),
       cache_(with_erasure(bounds)) {}
 
@@ -16,14 +24,16 @@ TlsSessionCache::Options Resumption::with_erasure(TlsSessionCache::Options bound
     return bounds;
 }
 
+// A copy's fragments are another shard's.
 bool Resumption::holds(const TlsSession& session) const {
-    return session.service < services_.size() &&
+    return !session.copied && session.service < services_.size() &&
            replicator_.membership().role(services_[session.service].group) == Role::holder;
 }
 
 void Resumption::on_new_session(const TlsSession& session, Instant now) {
     now_ = now;
     if (!cache_.store(session, now)) return;
+    if (siblings_.exchange) counters_.unshared += siblings_.exchange->give(siblings_.self, session);
     publish(session, now + Duration::seconds(int64_t{session.lifetime_s}), now);
 }
 
@@ -48,9 +58,10 @@ void Resumption::erase(const TlsSession& session) {
 
 TlsSessionAnswer Resumption::find(const TlsSessionId& id, uint16_t service, Instant now,
                                   TlsSession& session) {
+    take_copies(now);
     const TlsSessionAnswer answer = cache_.find(id, service, now, session);
     if (answer == TlsSessionAnswer::found || service >= services_.size()) return answer;
-    return replicator_.gathering(services_[service].group) ? TlsSessionAnswer::pending : answer;
+    return complete(services_[service].group) ? answer : TlsSessionAnswer::pending;
 }
 
 void Resumption::ask_peers(const TlsSessionId& id, uint16_t service, Instant now) {
@@ -85,8 +96,26 @@ bool Resumption::republish(unsigned budget, Instant now) {
     return entry != nullptr;
 }
 
-void Resumption::on_deadline(Instant now) {
+bool Resumption::complete(GroupId group) const {
+    return siblings_.exchange ? siblings_.exchange->complete(group) : !replicator_.gathering(group);
+}
+
+void Resumption::set_complete(GroupId group, bool complete) {
+    if (siblings_.exchange) siblings_.exchange->set_complete(siblings_.self, group, complete);
+}
+
+void Resumption::take_copies(Instant now) {
     now_ = now;
+    if (!siblings_.exchange) return;
+    for (unsigned n = 0; n < kCopiesAtOnce; ++n) {
+        const auto copy = siblings_.exchange->take(siblings_.self);
+        if (!copy) return;
+        counters_.copied += cache_.store(*copy, now);
+    }
+}
+
+void Resumption::on_deadline(Instant now) {
+    take_copies(now);
     cache_.expire(now);
 }
 

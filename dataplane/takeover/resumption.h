@@ -5,21 +5,21 @@
 // identifier: R copies, over all standbys, and nobody waits for it. Whoever adopts the group gets
 // them with all other fragments of it, and publishes them again. So a holder knows every session
 // there is, but while it gathers: a client that names one then has it pulled. Bounded by the
-// cache's options; what goes from there is erased at its owners. A pure machine; called by the
-// worker.
+// cache's options; what goes from there is erased at its owners. With several workers, each has
+// copies of the others' sessions. A pure machine; called by the worker.
 #pragma once
 
 #include <optional>
 #include <span>
 
 #include "dataplane/service/service.h"
-#include "dataplane/tls/sessions.h"
+#include "dataplane/tls/session_exchange.h"
 #include "replication/replicator.h"
 
 namespace holdfast {
 
 struct ResumptionCounters {
-    uint64_t published = 0, adopted = 0, unusable = 0, asked = 0;
+    uint64_t published = 0, adopted = 0, unusable = 0, asked = 0, copied = 0, unshared = 0;
 };
 inline constexpr CounterInfo<ResumptionCounters> kResumptionCounters[] = {
     {"sessions_published", "Resumable sessions put on this node's ring.",
@@ -30,13 +30,21 @@ inline constexpr CounterInfo<ResumptionCounters> kResumptionCounters[] = {
      &ResumptionCounters::unusable},
     {"sessions_asked", "Resumable sessions asked of the peers because a client waited.",
      &ResumptionCounters::asked},
+    {"sessions_copied", "Resumable sessions had from other workers of this node.",
+     &ResumptionCounters::copied},
+    {"sessions_unshared", "Copies for other workers of this node that found no room.",
+     &ResumptionCounters::unshared},
 };
 
 class Resumption final : public TlsSessionSource {
 public:
+    struct Siblings {
+        TlsSessionExchange* exchange = nullptr;  // none: this is the only worker
+        unsigned self = 0;
+    };
     // `wall_offset`: what makes an Instant of this node a time that all nodes share, more or less.
     Resumption(const TlsSessionCache::Options& bounds, std::span<const Service> services,
-               Replicator& replicator, Duration wall_offset);
+               Replicator& replicator, Siblings siblings, Duration wall_offset);
 
     void on_new_session(const TlsSession& session, Instant now) override;
     TlsSessionAnswer find(const TlsSessionId& id, uint16_t service, Instant now,
@@ -48,6 +56,8 @@ public:
     // All again, up to `budget` at a time: false when there are no more.
     void begin_republish() { next_ = 0; }
     bool republish(unsigned budget, Instant now);
+    // Whether all there is of a group has been gathered.
+    void set_complete(GroupId group, bool complete);
     void on_deadline(Instant now);
 
     size_t size() const { return cache_.size(); }
@@ -57,11 +67,14 @@ public:
 private:
     TlsSessionCache::Options with_erasure(TlsSessionCache::Options bounds);
     bool holds(const TlsSession& session) const;
+    bool complete(GroupId group) const;
+    void take_copies(Instant now);
     void publish(const TlsSession& session, Instant until, Instant now);
     void erase(const TlsSession& session);
 
     std::span<const Service> services_;
     Replicator& replicator_;
+    Siblings siblings_;
     Duration wall_offset_;
     TlsSessionCache cache_;
     Instant now_{};      // of the call, for what it drops

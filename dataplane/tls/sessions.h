@@ -29,6 +29,7 @@ inline constexpr size_t kMaxTlsSession = 4'096;
 struct TlsSession {
     TlsSessionId id;
     uint16_t service = 0;  // that gave it, and no other may resume it
+    bool copied = false;   // of another worker's, who sees to its owners (session_exchange.h)
     uint32_t lifetime_s = 0;
     std::vector<std::byte> der;
 

@@ -112,12 +112,23 @@ def test_tls_sessions_resumed(case):
         return f"{sessions.total()} sessions " + resumed_everywhere(lab, sessions)
 
 
+def identifiers_resumed(case, count, **options):
+    with case.lab(nodes=4, mode="tls", **options) as lab, sessions_of(lab, {"1.2": count}, tickets=False) as sessions:
+        figures = resumed_everywhere(lab, sessions)
+        told = counters(lab, lab.holder(), "resumption")
+        check(told["sessions_found"] >= count and told["sessions_adopted"] >= count, f"counted: {told}")
+        return f"{count} sessions {figures}"
+
+
 @accept(5, "the same by session identifiers, of clients that take no tickets", "tls")
 @limit(120)
 def test_tls_identifiers_resumed(case):
     """500 sessions of TLS 1.2 without tickets: handed over, then SIGKILL."""
-    with case.lab(nodes=4, mode="tls") as lab, sessions_of(lab, {"1.2": 500}, tickets=False) as sessions:
-        figures = resumed_everywhere(lab, sessions)
-        told = counters(lab, lab.holder(), "resumption")
-        check(told.get("sessions_found", 0) >= 500, f"counted: {told}")
-        return f"{sessions.total()} sessions {figures}; adopted {told['sessions_adopted']}"
+    return identifiers_resumed(case, 500)
+
+
+@accept(5, "the same with two workers: a client may come back to the other one", "tls")
+@limit(120)
+def test_tls_identifiers_workers(case):
+    """200 sessions of TLS 1.2 without tickets, with two workers in each node."""
+    return identifiers_resumed(case, 200, workers=2)
