@@ -151,7 +151,8 @@ std::expected<SslCtxPtr, std::string> make_context(const TlsContext::Impl& impl)
     SSL_CTX_set_options(
         c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_max_early_data(c, 0);
-    SSL_CTX_set_recv_max_early_data(c, 0);
+    // A client may believe that it can: what it sends early is skipped (RFC 8446 section 4.2.10).
+    SSL_CTX_set_recv_max_early_data(c, SSL3_RT_MAX_PLAIN_LENGTH);
     SSL_CTX_set_read_ahead(c, 0);
     SSL_CTX_set_keylog_callback(c, key_log);
     SSL_CTX_set_tlsext_servername_callback(c, choose_certificate);

@@ -274,6 +274,24 @@ TEST(Handshake, ASessionThatIsNotThereMeansAFullHandshake) {
     }
 }
 
+TEST(Handshake, EarlyDataIsSkipped) {
+    for (const bool known : {true, false}) {
+        Client first({.version = TLS1_3_VERSION});
+        const Shaken begun = shake(load(usual()), first);
+        talk(begun, first);
+        const auto session = first.session();
+        Client again({.version = TLS1_3_VERSION,
+                      .session = session.get(),
+                      .early_data = std::string(10'000, 'e')});
+        const auto sessions = known ? begun.detached.sessions : std::vector<TlsSession>();
+        const Shaken shaken = shake(load(usual()), again, sessions);
+        ASSERT_EQ(shaken.status, Status::done) << again.error();
+        EXPECT_EQ(shaken.detached.resumed, known);
+        EXPECT_EQ(SSL_get_early_data_status(again.ssl()), SSL_EARLY_DATA_REJECTED);
+        talk(shaken, again);
+    }
+}
+
 TEST(Handshake, TicketKeysRotate) {
     Resumption how{TLS1_3_VERSION, true, TlsResumption::stateless, false};
     TlsTicketKey keys[2];

@@ -156,6 +156,11 @@ Client::Client(const ClientOptions& o) : ctx_(SSL_CTX_new(TLS_client_method())) 
     if (!protocols.empty())
         SSL_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>(protocols.data()),
                             static_cast<unsigned>(protocols.size()));
+    if (o.early_data.empty()) return;
+    size_t written = 0;
+    SSL_SESSION_set_max_early_data(o.session, SSL3_RT_MAX_PLAIN_LENGTH);
+    SSL_write_early_data(ssl, o.early_data.data(), o.early_data.size(), &written);
+    CHECK(written == o.early_data.size());
 }
 
 Client::~Client() {

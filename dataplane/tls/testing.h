@@ -44,6 +44,7 @@ struct ClientOptions {
     uint8_t fragment_code = 0;  // RFC 6066's max_fragment_length
     int min_version_any = 0;    // TLS 1.0 and 1.1 too
     SSL_SESSION* session = nullptr;
+    std::string early_data = {};  // sent with `session`, whatever its server allowed
 };
 
 class Client {
