@@ -1,7 +1,7 @@
 # Thin over Meson, because people type `make`. Everything that needs namespaces runs as root.
 BUILD ?= build
 T ?= 60
-FUZZERS ?= ring_frame_fuzz frame_fuzz record_fuzz config_fuzz tcp_fuzz client_hello_fuzz tls_record_fuzz
+FUZZERS ?=
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -46,16 +46,8 @@ build-asan/build.ninja:
 	meson setup --werror -Db_sanitize=address,undefined -Db_lundef=false build-asan
 
 # Every fuzzer for T seconds, from the corpus in the tree; what it finds new stays in build-fuzz/found.
-fuzz: build-fuzz/build.ninja
-	ninja -C build-fuzz $(FUZZERS:%=tests/fuzz/%)
-	for f in $(FUZZERS); do \
-	    seeds=tests/fuzz/corpus/$$f; [ -d $$seeds ] || seeds=; mkdir -p build-fuzz/found/$$f; \
-	    build-fuzz/tests/fuzz/$$f -max_total_time=$(T) -max_len=4096 -artifact_prefix=build-fuzz/found/ \
-	        build-fuzz/found/$$f $$seeds || exit 1; \
-	done
-
-build-fuzz/build.ninja:
-	meson setup -Dfuzz=true build-fuzz
+fuzz:
+	tests/fuzz/run.py --seconds $(T) $(FUZZERS)
 
 # A few checks that hardly ever cry wolf, over the protocol code (clang 14 cannot read all of the rest).
 tidy: all

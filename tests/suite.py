@@ -20,6 +20,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 UNIT_TIMEOUT_S = 300
 SYSTEM_TIMEOUT_S = 3600
+FUZZ_TIMEOUT_S = 1800
+PARTS = ["unit", "lint", "fuzz", "system"]
+SLOW = ("fuzz", "system")
 
 
 class Tally:
@@ -158,6 +161,12 @@ def lint(tally):
     run_counted([sys.executable, str(ROOT / "tests/lint/lint.py")], tally, "lint", 600)
 
 
+def fuzz(folder, seconds, tally):
+    """In a build of its own, with clang, beside the other."""
+    run_counted([sys.executable, str(ROOT / "tests/fuzz/run.py"), "--build", f"{folder}-fuzz", "--seconds", str(seconds)],
+                tally, "fuzz", FUZZ_TIMEOUT_S)
+
+
 def system(folder, names, tally):
     if os.geteuid() != 0:
         say("skip system: namespaces need root")
@@ -171,21 +180,24 @@ def system(folder, names, tally):
 def main():
     parser = argparse.ArgumentParser(prog="tests/run", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="unit tests and lint only")
-    parser.add_argument("--only", choices=["unit", "lint", "system"], help="one part")
+    parser.add_argument("--only", choices=PARTS, help="one part")
     parser.add_argument("--build", default="build", help="build folder (build)")
+    parser.add_argument("--fuzz-seconds", type=int, default=60, help="for each fuzzer (60)")
     parser.add_argument("tests", nargs="*", help="system tests by name; default: all")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("tests/run: terminated"))
     folder = (ROOT / arguments.build).resolve()
-    wanted = lambda part: arguments.only in (None, part) and not (arguments.quick and part == "system")
+    wanted = lambda part: arguments.only in (None, part) and not (arguments.quick and part in SLOW)
 
     tally, started = Tally(), time.monotonic()
     try:
-        built = arguments.only == "lint" or build(folder, tally)
+        built = arguments.only in ("lint", "fuzz") or build(folder, tally)
         if built and wanted("unit"):
             unit(folder, tally)
         if wanted("lint"):
             lint(tally)
+        if wanted("fuzz") and not arguments.tests:
+            fuzz(folder, arguments.fuzz_seconds, tally)
         if built and wanted("system"):
             system(folder, arguments.tests, tally)
     except (SystemExit, KeyboardInterrupt) as stop:
