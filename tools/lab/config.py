@@ -63,7 +63,7 @@ def holdfast_toml(lab, folder, options, number):
         table("port.front", device=device(options, 0, plan.FRONT)),
         table("port.back", device=device(options, 1, plan.BACK), address=plan.node_back_addresses(number)),
         table("worker", count=options.workers, cores=[plan.core_of(number, w) for w in range(options.workers)],
-              sessions=options.sessions, idle=options.idle),
+              sessions=options.sessions, tls_sessions=options.tls_sessions or None, idle=options.idle),
         table("metrics", listen="127.0.0.1:9477"),
         table("[group]", id=1, order=plan.node_names(options)),
     ]

@@ -38,6 +38,7 @@ class Options:
     misses: int = 5
     stall: str = "20ms"
     sessions: int = 65536
+    tls_sessions: int = 0  # 0: the product's default
     idle: str = "sleep"
     loss_percent: float = 0.0  # by the nodes' own loss generator
     loss_seed: int = 1
