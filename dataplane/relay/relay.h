@@ -51,7 +51,7 @@ struct RelayOptions {
     TcpTakeover takeover;
     // Payload memory of the worker, in 2 KiB each; what was never needed is never touched.
     uint32_t chunks = 131'072;
-    SipKey secret{};           // of the cluster: for initial sequence numbers
+    SipKey secret{};  // of the cluster: for initial sequence numbers
     // Of services that terminate TLS, by their index; and where handshakes run.
     std::vector<std::shared_ptr<const TlsContext>> tls;
     Handshakes* handshakes = nullptr;
