@@ -252,6 +252,11 @@ Service bind_service(const Section& s, const Config& config, AddressBook& book) 
         s.problems().error(s.mark("commit"),
                            "mode = tls needs commit = all: a record number that one owner alone "
                            "knew would end the session with it");
+    if (s.text("proxy_protocol") == "v2") service.proxy_protocol = ProxyProtocol::v2;
+    if (service.proxy_protocol != ProxyProtocol::off && !service.terminates_tcp())
+        s.problems().error(s.mark("proxy_protocol"),
+                           "a PROXY header needs mode = proxy or tls: nothing can be put into the "
+                           "stream of a connection that is only forwarded");
     service.health = bind_health(s);
     service.idle = bind_idle(s);
     bind_addresses(s, service, book);

@@ -131,6 +131,9 @@ constexpr std::array kKeys{
     Key{"service", "mode", K::choice, "forward", 0, 0, "forward|proxy|tls",
         "How bytes pass: headers rewritten and TCP end to end; TCP terminated on both sides; and "
         "TLS terminated too."},
+    Key{"service", "proxy_protocol", K::choice, "off", 0, 0, "off|v2",
+        "What backends are told first about who the client is: nothing, or the header of the PROXY "
+        "protocol. Needs mode proxy or tls. Health checks do not send it."},
     Key{"service", "commit", K::choice, "all", 0, 0, "none|any|all",
         "How many owners must hold what a packet reveals before it leaves."},
     Key{"service", "nudge", K::flag, "true", 0, 0, "",

@@ -6,12 +6,12 @@ namespace holdfast {
 namespace {
 
 // One direction: what `from` received and `to` sends on.
-void align_stream(Tcb& from, Tcb& to) {
+void align_stream(Tcb& from, Tcb& to, const Preface& preface = {}) {
     const bool fin_acked = to.has(Tcb::fin_queued) && to.snd_una == to.fin_seq + 1;
     // Where it stands stays known: it may have been passed on since, and an acknowledgement of it
     // is then not one of a byte.
     if (!fin_acked) from.clear(Tcb::fin_received | Tcb::peer_closed_told);
-    from.rcv_nxt = passed_from(from, to, to.snd_una);
+    from.rcv_nxt = passed_from(from, to, to.snd_una, preface);
     to.snd_nxt = to.snd_una;
 }
 
@@ -50,9 +50,10 @@ RelayState align(const RelayState& state) {
         a.client.snd_una = a.client.iss;
         a.client.snd_nxt = a.client.snd_max = a.client.iss + 1;  // our SYN, to be sent again
         a.backend = {};
+        a.preface = {};
         return a;
     }
-    align_stream(a.client, a.backend);
+    align_stream(a.client, a.backend, a.preface);
     align_stream(a.backend, a.client);
     a.client.state = state_of(a.client);
     a.backend.state = state_of(a.backend);

@@ -92,7 +92,7 @@ bool Relay::has(SessionIndex index) const {
 
 RelayState Relay::state(SessionIndex index, Instant now) const {
     const RelaySession& s = *sessions_[index.slot];
-    return {s.stage, s.client.record(now), s.backend.record(now)};
+    return {s.stage, s.client.record(now), s.backend.record(now), s.preface};
 }
 
 RelaySession& Relay::begin(SessionIndex index, bool v4) {
@@ -311,7 +311,10 @@ void Relay::acknowledge(RelaySession& s, Direction side, Instant now) {
     const Tcb& to = s.end(side).state();
     TcpEndpoint& source = s.end(opposite(side));
     if (s.stage < RelayStage::committing) return;
-    const SeqNum passed = passed_from(source.state(), to, to.snd_una);
+    const bool backend = side == Direction::from_backend;
+    if (backend) note_preface(s.preface, to);
+    const SeqNum passed =
+        passed_from(source.state(), to, to.snd_una, backend ? s.preface : Preface{});
     // After an adoption: what another node had passed on we need not receive any more.
     const bool fin = to.has(Tcb::fin_queued) && to.snd_una > to.fin_seq;
     fin ? source.advance_receive_past_fin(passed, now) : source.advance_receive(passed);
@@ -352,6 +355,7 @@ void Relay::connect(RelaySession& s, Instant now) {
     s.stage = RelayStage::connecting;
     Link link(*this, s, Direction::from_backend, now);
     s.backend.connect(opening(s, Direction::from_backend, now), now, link);
+    if (!s.tls) begin_preface(s);
 }
 
 void Relay::finish_if_done(RelaySession& s, Instant now) {

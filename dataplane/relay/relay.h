@@ -133,6 +133,10 @@ private:
     bool poll_handshakes(Instant now);
     void keep_sessions(const RelaySession& s, HandshakeTask& task, Instant now);
     void connect(RelaySession& s, Instant now);
+    std::vector<std::byte> make_preface(const Session& session, const Tcb& client,
+                                        const TlsStream* tls) const;
+    void begin_preface(RelaySession& s);
+    void write_preface(RelaySession& s);
     void carry_on(RelaySession& s, const RelayState& aligned, Instant now);
     void settle_touched(Instant now);
     void settle_all(Instant now);

@@ -32,6 +32,8 @@ void Relay::carry_on(RelaySession& s, const RelayState& aligned, Instant now) {
         // Perhaps only we had been told what was agreed, and the backend not yet.
         if (s.stage == RelayStage::committing) s.backend.allow_send(s.backend.state().iss + 1);
         s.backend.allow_ack(aligned.backend.rcv_nxt);
+        s.preface = aligned.preface;
+        if (s.preface.size > 0 && !s.preface.acknowledged) write_preface(s);
     }
     if (s.stage != RelayStage::opening || s.tls) {
         s.client.allow_ack(aligned.client.rcv_nxt);

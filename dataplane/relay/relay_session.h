@@ -23,11 +23,18 @@ enum class RelayStage : uint8_t {
 };
 inline constexpr uint8_t kRelayStages = 5;
 
+// What the backend is told before the client's first octet (proxy_header.h).
+struct Preface {
+    uint16_t size = 0;          // 0: nothing
+    bool acknowledged = false;  // all of it; sequence numbers alone would not tell after 4 GiB
+};
+
 // What another node needs to carry the session on: TcpEndpoint::record() of both. May be old: both
 // endpoints then learn from their peers how far they really are.
 struct RelayState {
     RelayStage stage = RelayStage::opening;
     Tcb client, backend;
+    Preface preface;  // where no TLS lies between them
 };
 
 struct RelaySession {
@@ -55,17 +62,21 @@ struct RelaySession {
     std::array<TlsMarks, kMaxCommits> pending{};
     uint8_t commits = 0, serial = 0;
     bool is_protected = false;  // all that carries it on has been published once
+    Preface preface;            // where no TLS lies between them
     TcpEndpoint client, backend;
 };
 
-// The octet of the stream that `side` sends which stands at `seq`, in the other side's numbers: as
-// we send it on.
-inline SeqNum passed_on(const Tcb& from, const Tcb& to, SeqNum seq) {
-    return to.iss + 1 + (seq - (from.irs + 1));
+// `to`: our end towards the backend.
+inline void note_preface(Preface& preface, const Tcb& to) {
+    if (to.snd_una - (to.iss + 1) >= preface.size) preface.acknowledged = true;
 }
-// And back: what `side` must have sent for us to have sent up to `seq`.
-inline SeqNum passed_from(const Tcb& from, const Tcb& to, SeqNum seq) {
-    return from.irs + 1 + (seq - (to.iss + 1));
+
+// What `from`'s peer must have sent for us to have sent `to`'s peer up to `seq`: the same distance
+// from the beginning, but for what we said ourselves.
+inline SeqNum passed_from(const Tcb& from, const Tcb& to, SeqNum seq, const Preface& preface = {}) {
+    const SeqNum start = from.irs + 1;
+    if (preface.size > 0 && !preface.acknowledged) return start;
+    return start + static_cast<uint32_t>(seq - (to.iss + 1)) - preface.size;
 }
 
 }  // namespace holdfast

@@ -43,6 +43,7 @@ void Relay::step_tls(RelaySession& s, Instant now) {
     if (tls.phase() != TlsStream::Phase::records) return;
     if (s.stage == RelayStage::opening) {
         forwarder_.set_state(s.index, SessionState::established, now);
+        if (!s.is_protected) begin_preface(s);
         connect(s, now);
     }
     s.backend.set_receive_room(tls.backend_room());
@@ -80,6 +81,9 @@ bool Relay::restore_tls(SessionIndex index, const RelayState& state, Bytes crede
     CHECK(tls_ && !has(index));
     auto tls = TlsStream::restore(*tls_, credential, progress, payload);
     if (!tls) return false;
+    if (tls->preface_size() > 0 &&
+        !tls->set_preface(make_preface(*forwarder_.sessions().get(index), state.client, tls.get())))
+        return false;
     RelaySession& s = begin(index, forwarder_.sessions().get(index)->client.address.is_v4());
     s.tls = std::move(tls);
     s.is_protected = true;

@@ -20,6 +20,7 @@ ForwardOptions forward_options_for(const RelayWorldOptions& options) {
                     {"b1", endpoint("[2001:db8:2::10]:8080"), 1}};
     web.pools = {{ip("198.51.100.200"), 10000, 19999}, {ip("2001:db8:2::200"), 10000, 19999}};
     web.health.enabled = false;
+    web.proxy_protocol = options.proxy_protocol;
     ForwardOptions o;
     o.services = {web};
     o.groups = {{kGroup, {}, kGroupMac}};
@@ -48,7 +49,6 @@ RelayOptions relay_options_for(const RelayWorldOptions& options, Duration wall_o
 }  // namespace
 
 // ---- Peer
-// ----------------------------------------------------------------------------------------------------
 
 std::byte Peer::at(uint64_t stream, uint64_t offset) {
     if (offset < 4) return static_cast<std::byte>(stream >> 8 * offset);
@@ -132,7 +132,8 @@ void Peer::transmit(const TcpEndpoint&, const TcpSegment& header, const TcpOptio
     wire_(frame_of(s));
 }
 
-size_t Peer::deliver(Bytes bytes) {
+size_t Peer::deliver(Bytes all) {
+    const Bytes bytes = all.subspan(take_preface(all));
     for (const std::byte byte : bytes) {
         if (heard < 4 && hears >> 32 != 1) {
             hears |= uint64_t{std::to_integer<uint8_t>(byte)} << 8 * heard;
@@ -144,14 +145,14 @@ size_t Peer::deliver(Bytes bytes) {
         }
         if (byte != at(static_cast<uint32_t>(hears), heard)) {
             if (complaints.empty()) complaints.push_back("wrong byte at " + std::to_string(heard));
-            return bytes.size();
+            return all.size();
         }
         ++heard;
     }
-    if (capacity == 0) return bytes.size();
+    if (capacity == 0) return all.size();
     waiting += static_cast<uint32_t>(bytes.size());
     end.set_receive_room(capacity - std::min(waiting, capacity));
-    return bytes.size();
+    return all.size();
 }
 
 // ---- A node
@@ -317,7 +318,9 @@ void RelayWorld::arrive_at_peer(Direction towards, const Buffer& frame) {
         return back(frame_of(s));
     }
     if (syn && (!server || server->other != p.from())) {
-        server = std::make_unique<Peer>(options.peers, pool, p.to(), p.from(), back);
+        TcpConfig config = options.peers;
+        if (server_mss > 0) config.mss = server_mss;
+        server = std::make_unique<Peer>(config, pool, p.to(), p.from(), back);
         server->mac = kServerMac;
         server->next_hop = kGroupMac;
         server->stream = 3;
@@ -325,8 +328,11 @@ void RelayWorld::arrive_at_peer(Direction towards, const Buffer& frame) {
         server->to_say = server_says;
         server->then_close = server_closes;
         server->capacity = server_capacity;
+        server->wants_preface = options.proxy_protocol != ProxyProtocol::off;
     }
-    if (server) server->on_frame(p, now);
+    if (!server) return;
+    server->on_frame(p, now);
+    check_preface();
 }
 
 // I1 and end-to-end acknowledgement, at the moment a frame leaves.
@@ -345,7 +351,9 @@ void RelayWorld::judge(Direction towards, const Parsed& p) {
     }
     const Tcb& t = near->end.state();
     const auto acked = static_cast<int32_t>(p.tcp.ack - (t.iss + 1));
-    const uint32_t received = far ? far->received() : 0;
+    uint32_t received = far ? far->received() : 0;
+    if (far == server.get())
+        received -= std::min(received, static_cast<uint32_t>(expected_preface().size()));
     EXPECT_LE(acked, static_cast<int32_t>(received))
         << "acknowledged to the " << (towards == Direction::from_client ? "client" : "server")
         << " what the other has not received";
@@ -415,10 +423,6 @@ void RelayWorld::icmp_too_big(Direction of, uint16_t mtu, SeqNum quoted) {
     after(options.delay, [this, frame, to_client] {
         if (node) node->on_frame(frame, to_client ? Side::front : Side::back);
     });
-}
-
-bool RelayWorld::heard_all() const {
-    return client && server && client->heard == server->to_say && server->heard == client->to_say;
 }
 
 std::vector<RelayFrame> RelayWorld::sent(Reveals what) const {

@@ -63,6 +63,8 @@ public:
     uint64_t hears = 0;  // the other's stream; 0: not known before it has said so
     std::function<void(Peer&)> on_known;
     uint64_t to_say = 0, written = 0, heard = 0;
+    bool wants_preface = false;      // a PROXY header before the first octet
+    std::vector<std::byte> preface;  // as far as it came
     bool then_close = false;
     // A slow reader: heard bytes wait here until read() takes them. 0: reads all at once.
     uint32_t capacity = 0, waiting = 0;
@@ -77,6 +79,7 @@ public:
 
 private:
     void pump();
+    size_t take_preface(Bytes bytes);
     Transmit wire_;
     bool connected_ = false;
 };
@@ -90,6 +93,7 @@ struct RelayWorldOptions {
     double loss = 0;
     Duration gate = Duration::microseconds(300);  // until what was published is held
     uint64_t seed = 1;
+    ProxyProtocol proxy_protocol = ProxyProtocol::off;
     double publish_loss = 0;  // of headers that nothing waits for
     std::vector<std::byte> (*write)(const RelayState&, Instant shared_now) = nullptr;
     RelayState (*read)(Bytes, Instant shared_now) = nullptr;
@@ -175,6 +179,8 @@ public:
     }
     bool at_peace() const { return client && server && client->at_peace() && server->at_peace(); }
     bool heard_all() const;
+    std::vector<std::byte> expected_preface() const;
+    void check_preface() const;  // as far as it came
     std::vector<RelayFrame> sent(Reveals what) const;
     std::string describe() const;
 
@@ -188,6 +194,7 @@ public:
     uint64_t server_says = 0;
     bool server_closes = false, server_refuses = false;
     uint32_t server_capacity = 0;
+    uint16_t server_mss = 0;  // 0: as all peers
     RecordingOutlet outlet;
     // What is held elsewhere: the gate's last release, and all that was published since.
     std::vector<Snapshot> headers, segments;

@@ -28,6 +28,9 @@ constexpr size_t kOutLimit = 96 * 1024;  // plaintext likewise
 // backend whose congestion window fell to one segment sends no second one before that. Below any
 // MSS that wake_senders() leaves (1,280 octets of IPv6 packet, 72 of headers).
 constexpr size_t kRecord = 1'200;
+// Of the handshake's last flight, and of the names in TlsClientFacts beside the longest of these.
+constexpr size_t kMaxTail = 1'024 - kMaxTlsRecordState - 8;
+constexpr size_t kMaxNames = TlsStream::kMaxCredential - 1'024 - 6;
 // A client that has more to send and may goes on within this.
 constexpr Duration kPatience = Duration::milliseconds(2);
 
@@ -40,6 +43,20 @@ uint32_t acknowledged_by(const TcpEndpoint& backend) {
     const Tcb& t = backend.state();
     if (t.state < TcpState::established) return 0;
     return static_cast<uint32_t>(t.snd_una - (t.iss + 1));
+}
+
+// As much as others can be told of: what names the client comes first.
+TlsClientFacts facts_of(const TlsDetached& d, size_t room) {
+    TlsClientFacts f{!d.client_subject.empty(), d.resumed, {}, {}, {}};
+    const auto take = [&](std::string& to, std::string from) {
+        if (from.size() > std::min<size_t>(room, 255)) return;
+        room -= from.size();
+        to = std::move(from);
+    };
+    take(f.common_name, common_name_of(d.client_subject));
+    take(f.protocol, d.alpn);
+    take(f.server_name, d.sni);
+    return f;
 }
 
 bool has_stream(const TcpEndpoint& e) { return e.state().state >= TcpState::established; }
@@ -77,8 +94,10 @@ uint32_t TlsStream::backend_room() const {
 void TlsStream::advance(TcpEndpoint& client, TcpEndpoint& backend, Instant now) {
     if (phase_ == Phase::handshake) start_step(now);
     if (phase_ != Phase::records) return;
-    open_records(backend, now);
-    take_end(backend);
+    if (write_preface(backend)) {
+        open_records(backend, now);
+        take_end(backend);
+    }
     drain_openings(backend);
     hold_early(now);
     drain_cuts(client, backend);
@@ -129,12 +148,13 @@ void TlsStream::finish_handshake(HandshakeTask& task, TcpEndpoint& client) {
     const TlsRecordState& state = *task.detached->state;
     layer_ = TlsRecordLayer::make(shared_.records, state);
     initial_ = SecretPtr<TlsRecordState>(shared_.states);
-    if (!layer_ || !initial_ || task.output.size() > kMaxCredential - kMaxTlsRecordState - 8) {
+    if (!layer_ || !initial_ || task.output.size() > kMaxTail) {
         phase_ = Phase::failed;
         client.shutdown();
         return;
     }
     *initial_ = state;
+    facts_ = facts_of(*task.detached, kMaxNames + kMaxTail - task.output.size());
     ++shared_.counters.handshakes;
     shared_.counters.resumed += task.detached->resumed;
     phase_ = Phase::records;
@@ -151,6 +171,18 @@ void TlsStream::finish_handshake(HandshakeTask& task, TcpEndpoint& client) {
 
 // ---- From the client to the backend
 // ------------------------------------------------------------------------------------
+
+// Whether it is on its way, or the backend has it.
+bool TlsStream::write_preface(TcpEndpoint& backend) {
+    if (preface_.empty()) return true;
+    if (backend.write_room() < preface_.size()) return false;
+    // Another node may have sent it already; the backend says how much.
+    const auto known = static_cast<uint32_t>(backend.write_position() - (backend.state().iss + 1));
+    backend.write(Bytes(preface_).subspan(std::min<size_t>(known, preface_.size())));
+    written_ = preface_size_;
+    preface_.clear();
+    return true;
+}
 
 void TlsStream::open_records(TcpEndpoint& backend, Instant now) {
     while (!alert_ && !client_closed_) {
@@ -204,6 +236,7 @@ void TlsStream::note_opening() {
     Point p;
     p.client = in_start_;
     p.shut = client_closed_;
+    p.prefaced = true;
     p.backend = written_ + (client_closed_ ? 1 : 0);
     p.rx = layer_->progress();
     openings_.push_back(p);
@@ -219,7 +252,7 @@ void TlsStream::take_end(TcpEndpoint& backend) {
     Point p;
     p.client = in_start_ + static_cast<uint32_t>(in_.size()) + 1;
     p.backend = written_ + 1;
-    p.fin = p.shut = true;
+    p.fin = p.shut = p.prefaced = true;
     p.rx = layer_->progress();
     openings_.push_back(p);
 }

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/secret_memory.h"
+#include "dataplane/relay/proxy_header.h"
 #include "dataplane/relay/session_wish.h"
 #include "dataplane/tcp/endpoint.h"
 #include "dataplane/tls/handshake_pool.h"
@@ -75,6 +76,13 @@ public:
     // Bytes in order, as the endpoints deliver them; the client's begin at `at`.
     void on_client_bytes(Bytes bytes);
     void on_backend_bytes(Bytes bytes);
+    // What the handshake told, and what the backend is to be told of it before the client's first
+    // octet: once, before the stream to it begins. False: what another node told it was longer or
+    // shorter.
+    const TlsSuite& suite() const { return *find_tls_suite(initial_->suite); }
+    const TlsClientFacts& facts() const { return facts_; }
+    uint16_t preface_size() const { return preface_size_; }
+    bool set_preface(std::vector<std::byte> octets);
     void on_client_fin() { client_fin_ = true; }
     void on_backend_fin() { backend_fin_ = true; }
     // The client's handshake of TCP is over: its stream begins here.
@@ -112,7 +120,7 @@ public:
     // Records the client has not acknowledged; alerts and KeyUpdates may come on top.
     static constexpr size_t kMaxCuts = 128;
     static constexpr size_t kMaxHeldCuts = kMaxCuts + 8;
-    static constexpr size_t kMaxCredential = 1'024;
+    static constexpr size_t kMaxCredential = 1'100;
     static constexpr size_t kMaxProgress = 900;
     // When a part of a record is to be held elsewhere, or a session to be waited for no longer.
     Instant next_deadline() const {
@@ -129,14 +137,16 @@ private:
     struct Point {
         SeqNum client;
         uint32_t backend = 0;
-        bool fin = false;   // the client's FIN is before it
-        bool shut = false;  // and so is ours to the backend
-        TlsProgress rx;     // its reading part
+        bool fin = false;       // the client's FIN is before it
+        bool shut = false;      // and so is ours to the backend
+        bool prefaced = false;  // the backend has our preface
+        TlsProgress rx;         // its reading part
     };
 
     explicit TlsStream(TlsShared& shared) : shared_(shared) {}
     void start_step(Instant now);
     void finish_handshake(HandshakeTask& task, TcpEndpoint& client);
+    bool write_preface(TcpEndpoint& backend);
     void open_records(TcpEndpoint& backend, Instant now);
     bool open_one(size_t size, TcpEndpoint& backend, Instant now);
     void take_end(TcpEndpoint& backend);
@@ -159,6 +169,8 @@ private:
     static uint32_t stream_size(const Cut& c);
     static TlsRecordName name_after(TlsRecordName name, const Cut& c);
     size_t record_limit() const;
+    void write_facts(ByteWriter& w) const;
+    bool read_facts(ByteReader& r);
     bool read_credential(Bytes bytes);
     bool read_progress(Bytes bytes, size_t& early, size_t& plain);
     bool read_payload(Bytes bytes, size_t early, size_t plain);
@@ -171,11 +183,14 @@ private:
     SessionWish wish_;
     std::optional<TlsRecordLayer> layer_;
     SecretPtr<TlsRecordState> initial_;
+    TlsClientFacts facts_;
+    uint16_t preface_size_ = 0;
+    std::vector<std::byte> preface_;  // until it is written
 
     // From the client.
     std::vector<std::byte> in_;
     SeqNum in_start_;       // of in_'s first octet
-    uint32_t written_ = 0;  // plaintext octets for the backend so far
+    uint32_t written_ = 0;  // octets for the backend so far: preface and plaintext
     std::deque<Point> openings_;
     Point point_;  // all before it is acknowledged by the backend
     std::vector<std::byte> early_;

@@ -4,8 +4,9 @@
 namespace holdfast {
 namespace {
 
-constexpr uint8_t kFormat = 1;
-constexpr uint8_t kClosing = 1, kFin = 2, kShut = 4;
+constexpr uint8_t kFormat = 2;
+constexpr uint8_t kClosing = 1, kFin = 2, kShut = 4, kPrefaced = 8;
+constexpr uint8_t kCertificate = 1, kResumed = 2;
 
 // The reading part of one, the writing part of the other.
 TlsProgress joined(const TlsProgress& writing, const TlsProgress& reading) {
@@ -26,6 +27,7 @@ size_t TlsStream::write_credential(MutableBytes to) const {
     w.le(tail_start_.value);
     w.le(static_cast<uint16_t>(tail_.size()));
     w.put(tail_);
+    write_facts(w);
     const size_t head = w.used();
     const size_t state = w.ok() ? serialise(*initial_, to.subspan(head)) : 0;
     CHECK(state > 0);
@@ -38,7 +40,7 @@ size_t TlsStream::write_progress(MutableBytes to) const {
     ByteWriter w(to);
     w.le(kFormat);
     w.le(static_cast<uint8_t>((closing_ ? kClosing : 0) | (point_.fin ? kFin : 0) |
-                              (point_.shut ? kShut : 0)));
+                              (point_.shut ? kShut : 0) | (point_.prefaced ? kPrefaced : 0)));
     w.le(point_.client.value);
     w.le(point_.backend);
     w.le(static_cast<uint16_t>(early_.size()));
@@ -58,17 +60,51 @@ size_t TlsStream::write_progress(MutableBytes to) const {
     return w.used();
 }
 
+// They are needed where the preface has to be made again.
+void TlsStream::write_facts(ByteWriter& w) const {
+    w.le(preface_size_);
+    if (preface_size_ == 0) return;
+    w.le(static_cast<uint8_t>((facts_.certificate ? kCertificate : 0) |
+                              (facts_.resumed ? kResumed : 0)));
+    for (const std::string* name : {&facts_.common_name, &facts_.protocol, &facts_.server_name}) {
+        w.le(static_cast<uint8_t>(name->size()));
+        w.put(std::as_bytes(std::span(*name)));
+    }
+}
+
+bool TlsStream::read_facts(ByteReader& r) {
+    preface_size_ = r.le<uint16_t>();
+    if (preface_size_ == 0) return r.ok();
+    const uint8_t flags = r.le<uint8_t>();
+    facts_.certificate = flags & kCertificate;
+    facts_.resumed = flags & kResumed;
+    for (std::string* name : {&facts_.common_name, &facts_.protocol, &facts_.server_name}) {
+        const Bytes text = r.take(r.le<uint8_t>());
+        name->assign(reinterpret_cast<const char*>(text.data()), text.size());
+    }
+    return r.ok();
+}
+
 bool TlsStream::read_credential(Bytes bytes) {
     ByteReader r(bytes);
     if (r.le<uint8_t>() != kFormat) return false;
     tail_start_.value = r.le<uint32_t>();
     const Bytes tail = r.take(r.le<uint16_t>());
     tail_.assign(tail.begin(), tail.end());
+    if (!read_facts(r)) return false;
     const auto state = parse_tls_record_state(r.rest());
     if (!r.ok() || !state) return false;
     initial_ = SecretPtr<TlsRecordState>(shared_.states);
     if (!initial_) return false;
     *initial_ = *state;
+    return true;
+}
+
+bool TlsStream::set_preface(std::vector<std::byte> octets) {
+    const auto size = static_cast<uint16_t>(octets.size());
+    if (preface_size_ != 0 && preface_size_ != size) return false;
+    preface_size_ = size;
+    if (!point_.prefaced) preface_ = std::move(octets);
     return true;
 }
 
@@ -79,6 +115,7 @@ bool TlsStream::read_progress(Bytes bytes, size_t& early, size_t& plain) {
     closing_ = flags & kClosing;
     point_.fin = flags & kFin;
     point_.shut = flags & kShut;
+    point_.prefaced = flags & kPrefaced;
     point_.client.value = r.le<uint32_t>();
     point_.backend = r.le<uint32_t>();
     early = r.le<uint16_t>();

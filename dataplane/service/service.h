@@ -53,6 +53,9 @@ enum class Mode : uint8_t {
     tls,      // as proxy, and TLS terminates here too
 };
 
+// What a backend is told first about who the client is.
+enum class ProxyProtocol : uint8_t { off, v2 };
+
 struct Service {
     std::string name;
     Mode mode = Mode::forward;
@@ -62,6 +65,7 @@ struct Service {
     std::vector<Backend> backends;  // both families; a session takes a backend of its own family
     std::vector<Pool> pools;        // likewise
     Commit commit = Commit::all;
+    ProxyProtocol proxy_protocol = ProxyProtocol::off;  // where terminates_tcp()
     bool nudge = true;  // wake senders after a failover (docs/architecture.md)
     HealthCheck health;
     IdleTimeouts idle;

@@ -3,7 +3,8 @@
 namespace holdfast {
 namespace {
 
-constexpr uint8_t kFormat = 1;
+constexpr uint8_t kFormat = 2;
+constexpr uint16_t kPrefaceAcknowledged = 0x8000;
 
 // What an adopter must know of an endpoint's flags; the rest is about timers and recoveries.
 constexpr uint32_t kKept = Tcb::timestamps | Tcb::sack | Tcb::ecn | Tcb::passive |
@@ -72,6 +73,8 @@ size_t write_relay_state(const RelayState& state, Instant shared_now, MutableByt
     ByteWriter w(to);
     w.le(kFormat);
     w.le(static_cast<uint8_t>(state.stage));
+    w.le(static_cast<uint16_t>(state.preface.size |
+                               (state.preface.acknowledged ? kPrefaceAcknowledged : 0)));
     put_tcb(w, state.client, shared_now);
     put_tcb(w, state.backend, shared_now);
     CHECK(w.ok() && w.used() == kRelayStateSize);
@@ -85,7 +88,10 @@ std::optional<RelayState> read_relay_state(Bytes bytes, Instant shared_now) {
     const uint8_t stage = r.le<uint8_t>();
     if (stage >= kRelayStages) return std::nullopt;
     state.stage = static_cast<RelayStage>(stage);
-    bool sound = true;
+    const uint16_t preface = r.le<uint16_t>();
+    state.preface.size = preface & 0x7fff;
+    state.preface.acknowledged = (preface & kPrefaceAcknowledged) != 0;
+    bool sound = state.preface.size <= kMaxProxyHeader;
     state.client = take_tcb(r, shared_now, sound);
     state.backend = take_tcb(r, shared_now, sound);
     // There is no other end before we connect.

@@ -47,6 +47,7 @@ RelayState random_state(Random& r) {
     s.stage = static_cast<RelayStage>(r.below(kRelayStages));
     s.client = random_tcb(r);
     s.backend = random_tcb(r);
+    s.preface = {static_cast<uint16_t>(r.below(kMaxProxyHeader + 1)), r.chance(0.5)};
     return s;
 }
 
@@ -97,6 +98,8 @@ TEST(RelayCapture, WhatIsWrittenIsRead) {
         const auto back = read_relay_state(b, kShared);
         ASSERT_TRUE(back.has_value());
         EXPECT_EQ(back->stage, s.stage);
+        EXPECT_EQ(back->preface.size, s.preface.size);
+        EXPECT_EQ(back->preface.acknowledged, s.preface.acknowledged);
         expect_same(back->client, s.client);
         expect_same(back->backend, s.backend);
     }
@@ -170,7 +173,7 @@ TEST(RelayCapture, NoiseIsRefusedOrSound) {
     for (int i = 0; i < 20'000; ++i) {
         Buffer b(size);
         for (std::byte& x : b) x = static_cast<std::byte>(r.next());
-        b[0] = std::byte{1};
+        b[0] = std::byte{2};
         b[1] = static_cast<std::byte>(r.below(kRelayStages));
         const auto s = read_relay_state(b, kShared);
         EXPECT_TRUE(!s || s->client.snd_una <= s->client.snd_max);

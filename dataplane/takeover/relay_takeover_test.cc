@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "dataplane/relay/align.h"
 #include "dataplane/relay/testing.h"
 #include "dataplane/takeover/relay_capture.h"
 
@@ -77,6 +78,43 @@ TEST_F(RelayTakeoverTest, AKillAfterEveryEvent) {
             expect_end();
         }
     EXPECT_GT(adopted, 200u);
+}
+
+// The same with a header before the client's first octet, in one segment or in several: the
+// backend has none of it, a part, or all when the node dies, and reads it once.
+TEST_F(RelayTakeoverTest, AKillAfterEveryEventWithAProxyHeader) {
+    unsigned parts = 0;
+    for (const uint16_t mss : {uint16_t{1460}, uint16_t{48}})
+        for (const Shape& shape : {Shape{3000, 3000, true}, Shape{0, 2000, false}})
+            for (unsigned moment = 1; !HasFailure(); ++moment) {
+                SCOPED_TRACE(std::to_string(mss) + ", " + std::to_string(shape.client_says) +
+                             ", killed after event " + std::to_string(moment));
+                Options o;
+                o.proxy_protocol = ProxyProtocol::v2;
+                start(o);
+                w->server_mss = mss;
+                w->exchange(shape.client_says, shape.server_says);
+                unsigned events = 0;
+                while (events < moment && !ended() && w->step(Instant::max())) ++events;
+                if (ended()) break;
+                const size_t came = w->server ? w->server->preface.size() : 0;
+                parts += came > 0 && came < w->expected_preface().size();
+                adopt_newest();
+                expect_end();
+            }
+    EXPECT_GT(parts, 0u);
+}
+
+// Sequence numbers come round after 4 GiB: the header does not.
+TEST_F(RelayTakeoverTest, AProxyHeaderIsNotSaidAgainAfterAWrap) {
+    for (const uint32_t beyond : {0u, 1u, 30u, 62u, 63u, 1000u}) {
+        RelayState s;
+        s.stage = RelayStage::open;
+        s.preface = {63, true};
+        s.client.irs = s.backend.iss = {77};
+        s.backend.snd_una = s.backend.snd_max = s.backend.iss + 1 + beyond;
+        EXPECT_EQ(align(s).client.rcv_nxt, s.client.irs + 1 + beyond - 63);
+    }
 }
 
 // And its successor dies as well, after each of its own first events.
