@@ -31,6 +31,7 @@ def service(options, name, port, number, backends, folder):
     """One VIP service. Each has pool addresses of its own; all move together in group 1."""
     text = table("[service]", name=name, group=1, vip=[plan.VIP4, plan.VIP6], port=port, mode=options.mode,
                  commit=options.commit, nudge=options.nudge,
+                 proxy_protocol=options.proxy_protocol if number == 0 and options.proxy_protocol != "off" else None,
                  pool=[f"203.0.113.{200 + number}", f"2001:db8:2::{200 + number}"],
                  health=None if options.health else False)
     if options.mode == "tls":
@@ -73,9 +74,13 @@ def holdfast_toml(lab, folder, options, number):
     return f"# Node {name} of lab {lab}, made by tools/lab.\n" + "\n".join(p for p in parts if p)
 
 
-def nginx_conf(folder, backend, www):
+def nginx_conf(options, folder, backend, www):
     """/rate/<bytes a second>/<file>: paced at the server, in small steps (sendfile_max_chunk). /upload: a sink."""
     own = folder / backend
+    told = " proxy_protocol" if options.proxy_protocol != "off" else ""
+    log = f"""log_format told '$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port '
+        '$remote_addr $connection $connection_requests $request_uri $status';
+    access_log {own}/access.log told;""" if told else "access_log off;"
     return f"""user root;
 daemon off;
 worker_processes 1;
@@ -83,7 +88,7 @@ pid {own}/nginx.pid;
 error_log {own}/nginx-error.log;
 events {{ worker_connections 4096; }}
 http {{
-    access_log off;
+    {log}
     sendfile on;
     sendfile_max_chunk 16k;
     tcp_nodelay on;
@@ -95,8 +100,8 @@ http {{
     uwsgi_temp_path {own}/uwsgi;
     scgi_temp_path {own}/scgi;
     server {{
-        listen {plan.WEB_PORT} backlog=4096;
-        listen [::]:{plan.WEB_PORT} backlog=4096;
+        listen {plan.WEB_PORT} backlog=4096{told};
+        listen [::]:{plan.WEB_PORT} backlog=4096{told};
         root {www};
         add_header X-Backend {backend};
         location ~ ^/rate/(?<rate>[0-9]+)/(?<file>[^/]+)$ {{

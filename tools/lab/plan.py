@@ -27,6 +27,7 @@ class Options:
     device: str = "af_packet"  # af_packet | af_xdp
     copies: int = 2
     mode: str = "forward"  # forward | proxy | tls
+    proxy_protocol: str = "off"  # off | v2; nginx logs whom it was told of
     commit: str = "all"  # all | any | none
     nudge: bool = True
     ring: str = "udp"  # udp (multicast) | unicast | dpdk

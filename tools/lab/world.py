@@ -173,7 +173,7 @@ class Lab:
         for host in [h for h in self.hosts.values() if h.kind == "backend"]:
             own = self.folder / host.name
             own.mkdir(exist_ok=True)
-            (own / "nginx.conf").write_text(config.nginx_conf(self.folder, host.name, www))
+            (own / "nginx.conf").write_text(config.nginx_conf(self.options, self.folder, host.name, www))
             self.spawn(host.name, ["nginx", "-e", str(own / "nginx-error.log"), "-p", str(own), "-c",
                                    str(own / "nginx.conf")], key=f"{host.name}/nginx")
             self.spawn(host.name, ["python3", str(ROOT / "tools/lab/server.py"), "--port", str(plan.STREAM_PORT)],
