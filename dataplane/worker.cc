@@ -150,15 +150,6 @@ bool Worker::commit(SessionIndex index, uint32_t what, Bytes frame, Instant now)
 // ---- Sessions whose TCP terminates here
 // ---------------------------------------------------------------------------
 
-void Worker::relay(const Frame& frame, const Step& step, Instant now) {
-    if (step.created && replicator_.gate().room() == 0) [[unlikely]] {
-        ++counters_.pushed_back;
-        forwarder_.drop(step.session, now);
-        return;
-    }
-    relay_->on_frame(step, frame, now);
-}
-
 bool Worker::on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,
                             Instant now) {
     const Session& s = *forwarder_.sessions().get(index);
@@ -243,7 +234,10 @@ void Worker::renew(GateTag tag, GateNeed& need, Instant now) {
 // -------------------------------------------------------------------
 
 void Worker::meet_unknown(const Frame& frame, const Step& step, Instant now) {
-    if (!replicator_.gathering(step.group)) return send_reset(frame, step, now);
+    if (!replicator_.gathering(step.group)) {
+        if (!accept_cookie(frame, step, now)) send_reset(frame, step, now);
+        return;
+    }
     if (parking_.park(frame, step.group, step.key) == ParkingLot::Result::first_of_its_flow)
         ask_for(step, now);
 }

@@ -136,6 +136,8 @@ private:
     Disposition pass(const Frame& frame, const Step& step, Instant now);
     void gate(const Frame& frame, const Step& step, Instant now);
     void relay(const Frame& frame, const Step& step, Instant now);
+    void answer_syn(const Frame& frame, const Step& step, Instant now);
+    bool accept_cookie(const Frame& frame, const Step& step, Instant now);
     bool commit(SessionIndex index, uint32_t what, Bytes frame, Instant now);
     void meet_unknown(const Frame& frame, const Step& step, Instant now);
     void ask_for(const Step& step, Instant now);

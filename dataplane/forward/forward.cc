@@ -84,6 +84,8 @@ Step Forwarder::Impl::on_unmatched(Frame& frame, const Packet& packet, const Tcp
     if (!owner->pool) {
         const auto service = book.service({packet.ip.destination, tcp.destination_port});
         if (!service) return dropped(DropReason::no_service);
+        if (syn && options.services[*service].terminates_tcp() && table.embryonic_full())
+            return answer_by_cookie(*owner);
         if (syn) return open(frame, packet, tcp, *service, now);
     }
     ++counters.unknown;
@@ -118,7 +120,8 @@ Step Forwarder::Impl::open(Frame& frame, const Packet& packet, const TcpSegment&
 std::expected<SessionIndex, DropReason> Forwarder::Impl::create(const Packet& packet,
                                                                 const TcpSegment& tcp,
                                                                 const TcpOptions& seen,
-                                                                uint16_t service, Instant now) {
+                                                                uint16_t service, Instant now,
+                                                                bool proven) {
     const Service& config = options.services[service];
     ServiceState& state = services[service];
     Session s;
@@ -133,7 +136,9 @@ std::expected<SessionIndex, DropReason> Forwarder::Impl::create(const Packet& pa
     const GroupState& group = groups[config.group.value].state;
     const auto pool = ports.choose(config.pools, s.backend, {group.epoch, group.sliced}, table);
     if (!pool) return std::unexpected(DropReason::pool_exhausted);
-    if (!make_room(now)) return std::unexpected(DropReason::table_full);
+    // One that is proven is half open only while there is TLS to be agreed on.
+    if (!make_room(!proven || config.mode == Mode::tls, now))
+        return std::unexpected(DropReason::table_full);
     s.pool = *pool;
     s.client_mac = packet.ethernet.source;
     s.client_vlan = packet.ethernet.vlan;
@@ -149,9 +154,9 @@ std::expected<SessionIndex, DropReason> Forwarder::Impl::create(const Packet& pa
 }
 
 // Half-open sessions make room for each other; nothing makes room at the cost of established ones.
-bool Forwarder::Impl::make_room(Instant now) {
+bool Forwarder::Impl::make_room(bool half_open, Instant now) {
     const bool full = table.size() == table.capacity();
-    if (!full && !table.embryonic_full()) return true;
+    if (!full && !(half_open && table.embryonic_full())) return true;
     const SessionIndex oldest = table.oldest_embryonic();
     if (!oldest) return false;
     close(oldest, CloseReason::evicted, now);

@@ -21,6 +21,7 @@
 #include "dataplane/flow/session_table.h"
 #include "dataplane/forward/forward_options.h"
 #include "dataplane/frame.h"
+#include "dataplane/wire/tcp_segment.h"
 
 namespace holdfast {
 
@@ -44,7 +45,8 @@ struct Step {
     bool closed = false;          // it just went to time_wait or reset
     bool ends = false;            // the frame carries RST or FIN (leaves under a confirmed epoch)
     SessionIndex session;         // with transmit and gate
-    FlowKey key;                  // with unknown: what to pull; (client, vip) or (backend, pool)
+    bool stateless = false;  // with relay: a SYN, and no room for a session; answer by a cookie
+    FlowKey key;             // with unknown: what to pull; (client, vip) or (backend, pool)
     // With relay: `session`, `direction` and `group` are set. An ICMP error about what we sent to
     // the side that `direction` names carries the MTU it asks for; 0: it is a segment.
     uint32_t too_big_mtu = 0;
@@ -124,6 +126,10 @@ public:
     // afresh (TcpSide::kSynced is cleared), its idle timer starts now. client_mac may be zero: then
     // frames to the client wait for its first segment. tuple_in_use when we have it already.
     std::expected<SessionIndex, DropReason> restore(const Session& session, Instant now);
+    // The session of a client that proves by `ack`, a whole frame, that it got our answer to its
+    // SYN (whose options were `seen`). Makes room like a SYN.
+    std::expected<SessionIndex, DropReason> open_proven(Bytes ack, const TcpOptions& seen,
+                                                        Instant now);
     // Of relayed sessions, which are not tracked here: a new state, with its idle timeout; and that
     // one's progress is to be published.
     void set_state(SessionIndex index, SessionState state, Instant now);

@@ -85,7 +85,7 @@ struct Forwarder::Impl final : ProbeOutput {
               Instant now);
     std::expected<SessionIndex, DropReason> create(const Packet& packet, const TcpSegment& tcp,
                                                    const TcpOptions& options, uint16_t service,
-                                                   Instant now);
+                                                   Instant now, bool proven = false);
     bool relayed(SessionTable::Found found, const Packet& packet, const TcpSegment& tcp);
     Step relay(const Session& session, uint32_t slot, Direction from);
     void after_tracking(Session& session, uint32_t slot, const TrackStep& track, Step& step,
@@ -104,7 +104,8 @@ struct Forwarder::Impl final : ProbeOutput {
                 : back.mac(services[session.service].neighbors[session.backend_index]);
         return {mac, &own, options.back.vlan};
     }
-    bool make_room(Instant now);
+    Step answer_by_cookie(const AddressBook::Owner& owner);
+    bool make_room(bool half_open, Instant now);
 
     // local.cc
     Step on_arp(const EthernetHeader& ethernet, Bytes body, Side in, Instant now, Outlet& out);

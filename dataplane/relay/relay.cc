@@ -24,6 +24,13 @@ constexpr CounterInfo<C> kTable[] = {
     {"frames_withheld", "Segments not sent again while the first waited to be released.",
      &C::withheld},
     {"frames_unreadable", "Frames of relayed sessions that could not be read.", &C::unreadable},
+    {"cookies_sent", "SYNs answered by a cookie: too many sessions were half open.",
+     &C::cookies_sent},
+    {"cookies_accepted", "Sessions begun by a client that brought a cookie back.",
+     &C::cookies_accepted},
+    {"cookies_refused",
+     "Segments of no session that brought no good cookie back, within two minutes of sending some.",
+     &C::cookies_refused},
     {"senders_woken", "Senders told after an adoption to send again.", &C::woken},
 };
 
@@ -109,22 +116,13 @@ RelaySession& Relay::begin(SessionIndex index, bool v4) {
 
 void Relay::on_frame(const Step& step, const Frame& frame, Instant now) {
     const Bytes bytes(frame.data, frame.length);
-    const auto ethernet = parse_ethernet(bytes);
-    const Bytes body = ethernet ? bytes.subspan(ethernet->size) : Bytes{};
-    const auto ip =
-        ethernet && ethernet->type == kEtherTypeIpv4 ? parse_ipv4(body) : parse_ipv6(body);
     if (step.too_big_mtu != 0) return on_too_big(step, now);
-    if (!ip) return void(++counters_.unreadable);
-    const Bytes payload = body.subspan(ip->header_size, ip->payload_size);
-    const auto tcp = parse_tcp(payload);
-    if (!tcp) return void(++counters_.unreadable);
-    const auto options = parse_tcp_options(payload.subspan(20, tcp->header_size - 20u));
-    if (!options) return void(++counters_.unreadable);
-    const TcpInput input{*tcp, *options, payload.subspan(tcp->header_size, tcp->payload_size),
-                         (ip->traffic_class & 3) == 3};
-    RelaySession* s = step.created ? &begin(step.session, ip->v4) : find(step.session);
+    const auto read = read_segment_frame(bytes);
+    if (!read) return void(++counters_.unreadable);
+    const TcpInput input = read->input();
+    RelaySession* s = step.created ? &begin(step.session, read->ip.v4) : find(step.session);
     if (!s) return;
-    note_sender(step, *ethernet, now);
+    note_sender(step, read->ethernet, now);
     Link link(*this, *s, step.direction, now);
     if (step.created) {
         ++counters_.opened;

@@ -65,7 +65,8 @@ struct RelayOptions {
 
 struct RelayCounters {
     uint64_t opened = 0, connected = 0, refused = 0, aborted = 0, finished = 0, unsendable = 0,
-             adopted = 0, unreadable = 0, withheld = 0, woken = 0;
+             adopted = 0, unreadable = 0, withheld = 0, woken = 0, cookies_sent = 0,
+             cookies_accepted = 0, cookies_refused = 0;
 };
 extern const std::span<const CounterInfo<RelayCounters>> kRelayCounters;
 
@@ -79,6 +80,12 @@ public:
 
     // A frame of which the forwarder said `relay`.
     void on_frame(const Step& step, const Frame& frame, Instant now);
+    // A SYN for which the forwarder has no room: the frame that answers it, which reveals nothing
+    // that other nodes could not know. Its size; 0: none.
+    size_t answer_syn(Bytes syn, MutableBytes to, Instant now);
+    // Whether a segment of no session brings back what answer_syn() gave, here or on another node:
+    // then its session has begun. Ask only when nobody can know the session.
+    bool accept_cookie(Bytes ack, Instant now);
     // What was revealed by a frame that waited is held now, and the frame has left.
     void on_committed(SessionIndex index, Reveals what);
     void on_held(SessionIndex index, uint8_t serial);
@@ -115,6 +122,7 @@ private:
     RelaySession* find(SessionIndex index);
     TcpOpening opening(const RelaySession& s, Direction side, Instant now) const;
     void on_too_big(const Step& step, Instant now);
+    const TcpConfig& client_config(bool v4) const { return v4 ? options_.client : client_v6_; }
     void note_sender(const Step& step, const EthernetHeader& ethernet, Instant now);
     void touch(SessionIndex index);
     void send(RelaySession& s, Direction towards, const TcpSegment& segment,
@@ -159,6 +167,7 @@ private:
     std::vector<SessionIndex> touched_;                    // in this burst
     std::vector<std::unique_ptr<RelaySession>> over_;      // to be destroyed between calls
     Instant next_poll_;
+    Instant cookies_until_{0};  // when the last one sent is no good any more
     TimerWheel wheel_;
     uint32_t open_ = 0;
     RelayCounters counters_;

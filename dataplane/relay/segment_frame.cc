@@ -32,4 +32,32 @@ size_t build_segment_frame(const Forwarder& forwarder, const Session& session, D
     return w.ok() && emit_tcp(tcp, w) != 0 ? ethernet + w.used() : 0;
 }
 
+std::optional<SegmentFrame> read_segment_frame(Bytes frame) {
+    const auto ethernet = parse_ethernet(frame);
+    if (!ethernet) return std::nullopt;
+    const Bytes body = frame.subspan(ethernet->size);
+    const auto ip = ethernet->type == kEtherTypeIpv4 ? parse_ipv4(body) : parse_ipv6(body);
+    if (!ip) return std::nullopt;
+    const Bytes payload = body.subspan(ip->header_size, ip->payload_size);
+    const auto tcp = parse_tcp(payload);
+    if (!tcp) return std::nullopt;
+    const auto options = parse_tcp_options(payload.subspan(20, tcp->header_size - 20u));
+    if (!options) return std::nullopt;
+    return SegmentFrame{*ethernet, *ip, *tcp, *options,
+                        payload.subspan(tcp->header_size, tcp->payload_size)};
+}
+
+size_t build_answer_frame(const SegmentFrame& to, TcpSegment segment, const TcpOptions& options,
+                          MutableBytes frame) {
+    const TcpTuple tuple = to.tuple();
+    segment.source_port = tuple.local.port;
+    segment.destination_port = tuple.remote.port;
+    const TcpEmit tcp{tuple.local.address, tuple.remote.address, segment, options, {}};
+    ByteWriter w(frame);
+    emit_ethernet({to.ethernet.source, to.ethernet.destination, to.ethernet.vlan, to.ethernet.type},
+                  w);
+    emit_ip(ip_header(tcp.source, tcp.destination, kProtocolTcp, tcp_size(tcp)), w);
+    return w.ok() && emit_tcp(tcp, w) != 0 ? w.used() : 0;
+}
+
 }  // namespace holdfast

@@ -5,9 +5,14 @@
 // here, in software. No allocation.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "dataplane/forward/forward.h"
+#include "dataplane/tcp/endpoint.h"
+#include "dataplane/tcp/initial_sequence.h"
+#include "dataplane/wire/ethernet.h"
+#include "dataplane/wire/ip.h"
 #include "dataplane/wire/tcp_segment.h"
 
 namespace holdfast {
@@ -19,5 +24,22 @@ inline constexpr size_t kMaxSegmentFrame = 2048;
 size_t build_segment_frame(const Forwarder& forwarder, const Session& session, Direction towards,
                            const TcpSegment& segment, const TcpOptions& options,
                            std::span<const Bytes> payload, MutableBytes to);
+
+// A frame taken apart.
+struct SegmentFrame {
+    EthernetHeader ethernet;
+    IpHeader ip;
+    TcpSegment tcp;
+    TcpOptions options;
+    Bytes payload;
+    TcpInput input() const { return {tcp, options, payload, (ip.traffic_class & 3) == 3}; }
+    TcpTuple tuple() const {  // as its receiver sees it
+        return {{ip.destination, tcp.destination_port}, {ip.source, tcp.source_port}};
+    }
+};
+std::optional<SegmentFrame> read_segment_frame(Bytes frame);
+// Back to where `to` came from.
+size_t build_answer_frame(const SegmentFrame& to, TcpSegment segment, const TcpOptions& options,
+                          MutableBytes frame);
 
 }  // namespace holdfast

@@ -30,7 +30,7 @@ ForwardOptions forward_options_for(const RelayWorldOptions& options) {
     o.back.own_v6 = ip("2001:db8:2::2");
     o.back.prefix_v6 = 64;
     o.sessions.capacity = 64;
-    o.sessions.embryonic_limit = 32;
+    o.sessions.embryonic_limit = options.embryonic_limit;
     o.sessions.seed = 1;
     o.balance_table = 251;
     o.seed = options.seed;
@@ -172,13 +172,6 @@ RelayNode::RelayNode(RelayWorld& world, Duration clock_ahead, Duration wall_erro
 
 Instant RelayNode::here() const { return world_.now + clock; }
 
-void RelayNode::on_frame(Bytes frame, Side in) {
-    Received r(frame, in);
-    const Step s = forwarder.on_frame(r.frame(), here(), world_.outlet);
-    if (s.verdict == Step::Verdict::relay) relay.on_frame(s, r.frame(), here());
-    relay.on_burst_end(here());
-}
-
 Instant RelayNode::next_deadline() const {
     const Instant at = earlier(forwarder.next_deadline(), relay.next_deadline());
     return at == Instant::max() ? at : at - clock;
@@ -300,6 +293,7 @@ void RelayWorld::release(Direction towards, Buffer frame) {
 void RelayWorld::arrive_at_peer(Direction towards, const Buffer& frame) {
     const Parsed p = parse_frame(frame);
     if (towards == Direction::from_client) {
+        if (p.to() != client->self) return void(++answered_flood);
         EXPECT_EQ(p.ethernet.vlan, options.vlan);
         return client->on_frame(p, now);
     }
@@ -340,7 +334,8 @@ void RelayWorld::judge(Direction towards, const Parsed& p) {
     const Peer* far = towards == Direction::from_client ? server.get() : client.get();
     const Peer* near = towards == Direction::from_client ? client.get() : server.get();
     Edge& e = seen_[towards];
-    if (!near || !p.tcp.has(tcp_flag::ack) || p.tcp.has(tcp_flag::rst)) return;
+    if (!near || p.to() != near->self || !p.tcp.has(tcp_flag::ack) || p.tcp.has(tcp_flag::rst))
+        return;
     if (p.options.timestamps) {  // clocks may cut a millisecond at different places, each time
         EXPECT_TRUE(!e.stamped || static_cast<int32_t>(p.options.timestamps->value - e.stamp) >=
                                       -static_cast<int32_t>(life_))

@@ -93,6 +93,7 @@ struct RelayWorldOptions {
     double loss = 0;
     Duration gate = Duration::microseconds(300);  // until what was published is held
     uint64_t seed = 1;
+    uint32_t embryonic_limit = 32;
     ProxyProtocol proxy_protocol = ProxyProtocol::off;
     double publish_loss = 0;  // of headers that nothing waits for
     std::vector<std::byte> (*write)(const RelayState&, Instant shared_now) = nullptr;
@@ -170,6 +171,8 @@ public:
     void publish_segment();
     void settle_node();
     void forget_edges() { seen_.clear(); }  // another connection begins
+    // SYNs of so many clients that will never answer.
+    void flood(unsigned count);
     void icmp_too_big(Direction of, uint16_t mtu, SeqNum quoted);
 
     const Service& service() const { return forward_options.services[0]; }
@@ -200,6 +203,7 @@ public:
     std::vector<Snapshot> headers, segments;
     std::vector<RelayFrame> frames;
     uint64_t snapshots = 0, wakes = 0;
+    uint32_t flooded = 0, answered_flood = 0;
     bool shut = false;  // the gate
     unsigned gate_room = 1000;
     // Looked at before a frame of a peer's or the relay's is put on the wire: false loses it.

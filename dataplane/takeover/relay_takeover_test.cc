@@ -117,6 +117,32 @@ TEST_F(RelayTakeoverTest, AProxyHeaderIsNotSaidAgainAfterAWrap) {
     }
 }
 
+// A session that began with a cookie; the first of its nodes dies before anybody knows of it, or
+// after.
+TEST_F(RelayTakeoverTest, AKillAfterEveryEventOfASessionBegunByACookie) {
+    unsigned unknown = 0, carried = 0;
+    for (unsigned moment = 1; !HasFailure(); ++moment) {
+        SCOPED_TRACE(moment);
+        Options o;
+        o.embryonic_limit = 4;
+        start(o);
+        w->flood(20);
+        w->run_for(Duration::milliseconds(10));
+        w->headers.clear();
+        w->exchange(3000, 3000);
+        unsigned events = 0;
+        while (events < moment && !ended() && w->step(Instant::max())) ++events;
+        if (ended()) break;
+        const auto found =
+            w->node->forwarder.sessions().find_client(w->client->self, w->client->other);
+        (w->headers.empty() ? unknown : carried) += static_cast<bool>(found);
+        adopt_newest();
+        expect_end();
+    }
+    EXPECT_GT(unknown, 0u);
+    EXPECT_GT(carried, 10u);
+}
+
 // And its successor dies as well, after each of its own first events.
 TEST_F(RelayTakeoverTest, ASecondKillSoonAfterTheFirst) {
     for (unsigned moment = 8; moment < 80; moment += 5)
