@@ -430,7 +430,8 @@ void Worker::finish_dropping(Instant now) {
 
 void Worker::on_session_closed(SessionIndex index, const Session& session, CloseReason reason,
                                Instant now) {
-    if (relay_) relay_->on_closed(index, reason == CloseReason::idle, now);
+    const bool tell = reason == CloseReason::idle || reason == CloseReason::expired;
+    if (relay_) relay_->on_closed(index, tell, now);
     takeover_.forget_attributes(index.slot);
     if (replicator_.membership().role(session.group) == Role::holder)
         takeover_.publish_end(session, now);

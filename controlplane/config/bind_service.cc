@@ -257,6 +257,12 @@ Service bind_service(const Section& s, const Config& config, AddressBook& book) 
         s.problems().error(s.mark("proxy_protocol"),
                            "a PROXY header needs mode = proxy or tls: nothing can be put into the "
                            "stream of a connection that is only forwarded");
+    service.max_lifetime = s.duration("max_lifetime");
+    if (service.max_lifetime > Duration{} && !service.terminates_tcp())
+        s.problems().error(
+            s.mark("max_lifetime"),
+            "max_lifetime needs mode = proxy or tls: nobody can end a connection that "
+            "is only forwarded in both ends' name");
     service.health = bind_health(s);
     service.idle = bind_idle(s);
     bind_addresses(s, service, book);

@@ -134,6 +134,10 @@ constexpr std::array kKeys{
     Key{"service", "proxy_protocol", K::choice, "off", 0, 0, "off|v2",
         "What backends are told first about who the client is: nothing, or the header of the PROXY "
         "protocol. Needs mode proxy or tls. Health checks do not send it."},
+    Key{"service", "max_lifetime", K::duration, "0s", 0, 8'760 * kHour, "",
+        "How long a session may live; then both ends get a reset. 0s: for ever. Needs mode proxy "
+        "or "
+        "tls."},
     Key{"service", "commit", K::choice, "all", 0, 0, "none|any|all",
         "How many owners must hold what a packet reveals before it leaves."},
     Key{"service", "nudge", K::flag, "true", 0, 0, "",

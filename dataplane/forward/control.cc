@@ -90,14 +90,24 @@ void Forwarder::Impl::rebuild(uint16_t service) {
 
 void Forwarder::Impl::arm(uint32_t slot, Instant now) {
     const Session& s = table.at(slot);
-    wheel.arm(slot, now + idle_timeout(s.state, options.services[s.service].idle));
+    const Instant idle = now + idle_timeout(s.state, options.services[s.service].idle);
+    wheel.arm(slot, earlier(idle, expiry(s)));
+}
+
+// Nobody can end a connection that is only forwarded in both ends' name.
+Instant Forwarder::Impl::expiry(const Session& s) const {
+    const Duration limit = options.services[s.service].max_lifetime;
+    const bool limited = s.has(Session::kRelayed) && limit > Duration{} && !is_over(s.state);
+    return limited ? s.created + limit : Instant::max();
 }
 
 void Forwarder::Impl::on_idle(uint32_t slot, Instant now) {
     const Session& s = table.at(slot);
     const Instant due = s.last_activity + idle_timeout(s.state, options.services[s.service].idle);
+    const Instant end = expiry(s);
+    if (end <= now) return close(table.index_of(slot), CloseReason::expired, now);
     if (due > now) {
-        wheel.arm(slot, due);
+        wheel.arm(slot, earlier(due, end));
         return;
     }
     close(table.index_of(slot), is_over(s.state) ? CloseReason::finished : CloseReason::idle, now);
@@ -110,6 +120,9 @@ void Forwarder::Impl::close(SessionIndex index, CloseReason reason, Instant now)
             break;
         case CloseReason::idle:
             ++counters.sessions_idle;
+            break;
+        case CloseReason::expired:
+            ++counters.sessions_expired;
             break;
         case CloseReason::evicted:
             ++counters.sessions_evicted;
@@ -210,7 +223,7 @@ std::expected<SessionIndex, DropReason> Forwarder::restore(const Session& sessio
     s.group = config.group;
     s.set(Session::kAdopted);
     s.clear(Session::kDirtySegment);
-    s.last_activity = now;
+    s.created = s.last_activity = now;
     if (config.terminates_tcp()) s.set(Session::kRelayed);
     s.backend_index = Session::kNoBackend;
     for (uint16_t b = 0; b < config.backends.size(); ++b)
@@ -236,6 +249,11 @@ void Forwarder::set_state(SessionIndex index, SessionState state, Instant now) {
 void Forwarder::mark_dirty(SessionIndex index) {
     Session& s = *impl_->table.get(index);
     if (!s.has(Session::kDirtySegment)) impl_->mark_dirty(s, index.slot);
+}
+
+void Forwarder::set_created(SessionIndex index, Instant created, Instant now) {
+    impl_->table.get(index)->created = created;
+    impl_->arm(index.slot, now);
 }
 
 void Forwarder::finish(SessionIndex index, Instant now) {

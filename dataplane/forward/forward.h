@@ -56,6 +56,7 @@ struct Step {
 enum class CloseReason : uint8_t {
     finished,  // lingered after time_wait or reset
     idle,      // nothing was heard for the state's timeout
+    expired,   // its service lets none live longer
     evicted,   // the oldest half-open one, to make room for a newer
     replaced,  // its client began anew from the same port
     dropped,   // by the caller
@@ -80,6 +81,7 @@ struct ForwardCounters {
     uint64_t sessions_restored = 0;
     uint64_t sessions_finished = 0;
     uint64_t sessions_idle = 0;
+    uint64_t sessions_expired = 0;
     uint64_t sessions_evicted = 0;
     uint64_t sessions_replaced = 0;
     uint64_t gated = 0;
@@ -134,6 +136,8 @@ public:
     // one's progress is to be published.
     void set_state(SessionIndex index, SessionState state, Instant now);
     void mark_dirty(SessionIndex index);
+    // Of a restored one: when it began, perhaps before this node's clock did.
+    void set_created(SessionIndex index, Instant created, Instant now);
     // Removes one that came to its end, with on_session_closed(finished).
     void finish(SessionIndex index, Instant now);
     // Removes one, with on_session_closed(dropped).

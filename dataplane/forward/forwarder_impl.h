@@ -123,6 +123,7 @@ struct Forwarder::Impl final : ProbeOutput {
     void close(SessionIndex index, CloseReason reason, Instant now);
     void on_idle(uint32_t slot, Instant now);
     void arm(uint32_t slot, Instant now);
+    Instant expiry(const Session& session) const;
     void rebuild(uint16_t service);
     void announce(GroupId group, Outlet& out);
     Instant next_deadline() const;

@@ -99,7 +99,8 @@ bool Relay::has(SessionIndex index) const {
 
 RelayState Relay::state(SessionIndex index, Instant now) const {
     const RelaySession& s = *sessions_[index.slot];
-    return {s.stage, s.client.record(now), s.backend.record(now), s.preface};
+    return {s.stage, s.client.record(now), s.backend.record(now), s.preface,
+            now - forwarder_.sessions().get(index)->created};
 }
 
 RelaySession& Relay::begin(SessionIndex index, bool v4) {

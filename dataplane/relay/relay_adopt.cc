@@ -24,6 +24,7 @@ void Relay::restore(SessionIndex index, const RelayState& state, Instant now) {
 }
 
 void Relay::carry_on(RelaySession& s, const RelayState& aligned, Instant now) {
+    forwarder_.set_created(s.index, now - aligned.age, now);
     s.client.restore(aligned.client, options_.takeover, now);
     s.stage = aligned.stage;
     if (s.stage != RelayStage::opening) {

@@ -35,6 +35,7 @@ struct RelayState {
     RelayStage stage = RelayStage::opening;
     Tcb client, backend;
     Preface preface;  // where no TLS lies between them
+    Duration age{};   // of the session
 };
 
 struct RelaySession {

@@ -94,6 +94,7 @@ struct RelayWorldOptions {
     Duration gate = Duration::microseconds(300);  // until what was published is held
     uint64_t seed = 1;
     uint32_t embryonic_limit = 32;
+    Duration max_lifetime{};
     ProxyProtocol proxy_protocol = ProxyProtocol::off;
     double publish_loss = 0;  // of headers that nothing waits for
     std::vector<std::byte> (*write)(const RelayState&, Instant shared_now) = nullptr;
@@ -133,7 +134,7 @@ public:
     // ForwardEvents, RelayEvents
     void on_session_closed(SessionIndex index, const Session&, CloseReason reason,
                            Instant now) override {
-        relay.on_closed(index, reason == CloseReason::idle, now);
+        relay.on_closed(index, reason == CloseReason::idle || reason == CloseReason::expired, now);
     }
     void on_neighbor(Side, const IpAddress&, const MacAddress&, Instant) override {}
     bool on_relay_frame(SessionIndex index, Direction towards, Bytes frame, Reveals reveals,

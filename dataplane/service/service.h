@@ -69,6 +69,7 @@ struct Service {
     bool nudge = true;  // wake senders after a failover (docs/architecture.md)
     HealthCheck health;
     IdleTimeouts idle;
+    Duration max_lifetime{};  // of a session, where terminates_tcp(); 0: none
 
     // Its sessions are relayed: TCP terminates here.
     bool terminates_tcp() const { return mode != Mode::forward; }

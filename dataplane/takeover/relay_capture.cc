@@ -75,6 +75,7 @@ size_t write_relay_state(const RelayState& state, Instant shared_now, MutableByt
     w.le(static_cast<uint8_t>(state.stage));
     w.le(static_cast<uint16_t>(state.preface.size |
                                (state.preface.acknowledged ? kPrefaceAcknowledged : 0)));
+    w.le(static_cast<uint64_t>((shared_now - state.age).ns));
     put_tcb(w, state.client, shared_now);
     put_tcb(w, state.backend, shared_now);
     CHECK(w.ok() && w.used() == kRelayStateSize);
@@ -92,6 +93,8 @@ std::optional<RelayState> read_relay_state(Bytes bytes, Instant shared_now) {
     state.preface.size = preface & 0x7fff;
     state.preface.acknowledged = (preface & kPrefaceAcknowledged) != 0;
     bool sound = state.preface.size <= kMaxProxyHeader;
+    const Instant began{static_cast<int64_t>(r.le<uint64_t>())};
+    if (began.ns > 0 && began < shared_now) state.age = shared_now - began;
     state.client = take_tcb(r, shared_now, sound);
     state.backend = take_tcb(r, shared_now, sound);
     // There is no other end before we connect.

@@ -15,7 +15,7 @@
 
 namespace holdfast {
 
-inline constexpr size_t kRelayStateSize = 202;
+inline constexpr size_t kRelayStateSize = 210;
 
 // `shared_now`: the present on the clock that all nodes share.
 size_t write_relay_state(const RelayState& state, Instant shared_now, MutableBytes to);

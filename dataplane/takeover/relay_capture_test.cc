@@ -48,6 +48,7 @@ RelayState random_state(Random& r) {
     s.client = random_tcb(r);
     s.backend = random_tcb(r);
     s.preface = {static_cast<uint16_t>(r.below(kMaxProxyHeader + 1)), r.chance(0.5)};
+    s.age = Duration::milliseconds(static_cast<int64_t>(r.below(1u << 30)));
     return s;
 }
 
@@ -98,6 +99,7 @@ TEST(RelayCapture, WhatIsWrittenIsRead) {
         const auto back = read_relay_state(b, kShared);
         ASSERT_TRUE(back.has_value());
         EXPECT_EQ(back->stage, s.stage);
+        EXPECT_EQ(back->age, s.age);
         EXPECT_EQ(back->preface.size, s.preface.size);
         EXPECT_EQ(back->preface.acknowledged, s.preface.acknowledged);
         expect_same(back->client, s.client);

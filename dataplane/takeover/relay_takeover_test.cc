@@ -143,6 +143,27 @@ TEST_F(RelayTakeoverTest, AKillAfterEveryEventOfASessionBegunByACookie) {
     EXPECT_GT(carried, 10u);
 }
 
+// A limit of a session's life counts on from where it was.
+TEST_F(RelayTakeoverTest, ALifetimeEndsOnAnotherNodeAsItWouldHaveHere) {
+    for (const bool dies : {false, true}) {
+        SCOPED_TRACE(dies);
+        Options o;
+        o.max_lifetime = Duration::seconds(100);
+        start(o);
+        w->exchange(5000, 5000, false, false);
+        w->run_for(Duration::seconds(60));
+        EXPECT_TRUE(w->heard_all() && !reset());
+        if (dies) adopt_newest();
+        w->run_for(Duration::seconds(38));
+        EXPECT_FALSE(reset());
+        w->run_for(Duration::seconds(4));
+        EXPECT_TRUE(w->client->was_reset() && w->server->was_reset());
+        EXPECT_EQ(w->node->forwarder.counters().sessions_expired, 1u);
+        EXPECT_EQ(w->node->relay.sessions(), 0u);
+        EXPECT_EQ(w->node->relay.memory().used(), 0u);
+    }
+}
+
 // And its successor dies as well, after each of its own first events.
 TEST_F(RelayTakeoverTest, ASecondKillSoonAfterTheFirst) {
     for (unsigned moment = 8; moment < 80; moment += 5)
