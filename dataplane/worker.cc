@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "dataplane/takeover/resumption_capture.h"
-
 namespace holdfast {
 namespace {
 
@@ -365,7 +363,7 @@ void Worker::on_fragment(NodeId from, const Fragment& fragment, Instant now) {
             replicator_.pull(fragment.group, *session, FragmentKind::header, now);
         return;
     }
-    if (parse_resumption_key(fragment.id.session)) {
+    if (fragment.id.kind == FragmentKind::resumable) {
         if (!resumption_) return;
         if (const auto id = resumption_->take(fragment, now)) relay_->on_resumable(&*id);
         return;
@@ -383,8 +381,6 @@ void Worker::on_gathered(GroupId group, Instant now) {
     if (relay_) {
         const size_t restored = takeover_.restore_gathered(group, now).size();
         if (report) report->sessions += restored;
-        resumption_->set_complete(group, true);
-        relay_->on_resumable(nullptr);
     }
     count_orphans(group, now);
     GroupState state = forwarder_.group(group);

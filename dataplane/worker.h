@@ -124,6 +124,9 @@ private:
     void on_lost(GroupId group, Instant now) override;
     void on_fragment(NodeId from, const Fragment& fragment, Instant now) override;
     void on_gathered(GroupId group, Instant now) override;
+    void on_gathered_late(GroupId group, Instant) override {
+        if (resumption_) resumption_->set_complete(group, true), relay_->on_resumable(nullptr);
+    }
     uint32_t republish(uint32_t cursor, unsigned budget, Instant now) override;
     void renew(GateTag tag, GateNeed& need, Instant now) override;
     void on_release(GateTag tag, Bytes packet, Instant now) override;

@@ -260,21 +260,23 @@ void Replicator::on_view(NodeSet, Instant now) {
 // ------------------------------------------------------------------------------------------------
 
 void Replicator::on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant now) {
-    gathering_[group.value] = true;
+    gathering_[group.value] = gathering_late_[group.value] = true;
     events_.on_acquired(group, epoch, previous, now);
-    gather_own(group, epoch, now);
+    gather_own(group, false, now);
     sweep_.begin(group, epoch, membership_.alive_nodes(now), now);
 }
 
-void Replicator::gather_own(GroupId group, Epoch epoch, Instant now) {
+void Replicator::gather_own(GroupId group, bool late, Instant now) {
+    const Epoch epoch = membership_.epoch(group);
     store_.walk(0, [&](const Fragment& f) {
-        if (f.group == group && f.version.epoch < epoch) events_.on_fragment(self(), f, now);
+        if (f.group == group && f.version.epoch < epoch && is_late(f.id.kind) == late)
+            events_.on_fragment(self(), f, now);
         return true;
     });
 }
 
 void Replicator::on_lost(GroupId group, Instant now) {
-    gathering_[group.value] = false;
+    gathering_[group.value] = gathering_late_[group.value] = false;
     swept_at_[group.value] = {};
     sweep_.cancel(group);
     gate_.abandon(group);
@@ -294,6 +296,15 @@ void Replicator::on_sweep_done(GroupId group, Instant now) {
     if (!gathering_[group.value]) return;
     gathering_[group.value] = false;
     events_.on_gathered(group, now);
+    gather_own(group, true, now);
+    store_.drop_if([&](const Fragment& f) { return f.group == group && !is_late(f.id.kind); });
+    flush_wanted_ = true;
+}
+
+void Replicator::on_late_sweep_done(GroupId group, Instant now) {
+    if (!gathering_late_[group.value]) return;
+    gathering_late_[group.value] = false;
+    events_.on_gathered_late(group, now);
     store_.drop_if([&](const Fragment& f) { return f.group == group; });
     swept_at_[group.value] = std::max(ring_.last_published(), Position{1});
     flush_wanted_ = true;

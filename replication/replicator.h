@@ -66,8 +66,9 @@ public:
     // Something a peer (or, with from == self, this node) kept about a group that was just
     // acquired.
     virtual void on_fragment(NodeId from, const Fragment& fragment, Instant now) = 0;
-    // All that could be gathered has been.
+    // All that could be gathered has been, as far as live sessions need it; then, all.
     virtual void on_gathered(GroupId group, Instant now) = 0;
+    virtual void on_gathered_late(GroupId group, Instant now) = 0;
     // Publish up to `budget` sessions again, going on at `cursor`; returns where to go on, or
     // kNoMoreSessions.
     virtual uint32_t republish(uint32_t cursor, unsigned budget, Instant now) = 0;
@@ -101,6 +102,7 @@ public:
     // Asks all peers for one session of a group that is being gathered.
     void pull(GroupId group, const SessionKey& session, FragmentKind kind, Instant now);
     bool gathering(GroupId group) const { return gathering_[group.value]; }
+    bool gathering_late(GroupId group) const { return gathering_late_[group.value]; }
     bool may_transmit(GroupId group, Instant now) const {
         return membership_.may_transmit(group, now);
     }
@@ -153,13 +155,14 @@ private:
     void broadcast_sweep(Bytes message, Instant now) override { ring_.broadcast(message, now); }
     void on_swept_fragment(NodeId from, const Fragment& fragment, Instant now) override;
     void on_sweep_done(GroupId group, Instant now) override;
+    void on_late_sweep_done(GroupId group, Instant now) override;
 
     Position publish_part(const Fragment& fragment, Instant now);
     struct Answers;
     Answers answers(Instant now) const;
     bool satisfied(const GateNeed& need, const Answers& answers, Instant now) const;
     bool held(NodeSet owners, const GateNeed& need, const Answers& answers) const;
-    void gather_own(GroupId group, Epoch epoch, Instant now);
+    void gather_own(GroupId group, bool late, Instant now);
     void start_resync(Instant now);
     void step_resync(Instant now);
     void finish_resync(Instant now);
@@ -183,7 +186,7 @@ private:
     bool resync_running_ = false;
     uint32_t resync_cursor_ = 0;
     Instant next_resync_{};
-    std::array<bool, kMaxGroups> gathering_{};
+    std::array<bool, kMaxGroups> gathering_{}, gathering_late_{};
     bool flush_wanted_ = false, confirmation_wanted_ = false;
     std::array<Epoch, kMaxGroups>
         collected_{};  // what is older was dropped after this epoch's sweep

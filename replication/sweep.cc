@@ -14,6 +14,8 @@ constexpr unsigned kBurst = 16;
 constexpr Duration kRepeat = Duration::milliseconds(4);
 constexpr unsigned kRepeatDoublings = 5;
 
+constexpr uint32_t kLateCursor = 1u << 31;  // of a walk through what is late
+
 constexpr uint8_t kEnd = 1;     // the walk is at its end
 constexpr uint8_t kMore = 2;    // another datagram of this burst follows
 constexpr uint8_t kPulled = 4;  // not part of a walk
@@ -55,12 +57,31 @@ void Sweep::begin(GroupId group, Epoch epoch, NodeSet peers, Instant now) {
     g = {};
     g.running = true;
     g.epoch = epoch;
-    g.open = peers;
-    for (NodeId n : peers) request(group, n, now);
-    if (peers.empty()) {
-        g.running = false;
-        output_.on_sweep_done(group, now);
+    g.peers = peers;
+    walk(group, now);
+}
+
+// All peers side by side.
+void Sweep::walk(GroupId group, Instant now) {
+    GroupSweep& g = groups_[group.value];
+    g.open = g.peers;
+    for (NodeId n : g.peers) {
+        g.walks[n.value] = {};
+        g.walks[n.value].cursor = g.late ? kLateCursor : 0;
+        request(group, n, now);
     }
+    if (g.open.empty()) end_walk(group, now);
+}
+
+void Sweep::end_walk(GroupId group, Instant now) {
+    GroupSweep& g = groups_[group.value];
+    if (g.late) {
+        g.running = false;
+        return output_.on_late_sweep_done(group, now);
+    }
+    g.late = true;
+    output_.on_sweep_done(group, now);
+    if (g.running) walk(group, now);
 }
 
 void Sweep::request(GroupId group, NodeId peer, Instant now) {
@@ -93,16 +114,17 @@ void Sweep::pull(GroupId group, Epoch epoch, const SessionKey& session, Fragment
 
 void Sweep::on_peer_lost(NodeId peer, Instant now) {
     for (unsigned g = 0; g < kMaxGroups; ++g)
-        if (groups_[g].running && groups_[g].open.has(peer))
+        if (groups_[g].running && groups_[g].peers.has(peer)) {
+            groups_[g].peers.remove(peer);
             finish({static_cast<uint8_t>(g)}, peer, now);
+        }
 }
 
 void Sweep::finish(GroupId group, NodeId peer, Instant now) {
     GroupSweep& g = groups_[group.value];
+    if (!g.open.has(peer)) return;
     g.open.remove(peer);
-    if (!g.open.empty()) return;
-    g.running = false;
-    output_.on_sweep_done(group, now);
+    if (g.open.empty()) end_walk(group, now);
 }
 
 Instant Sweep::next_deadline() const {
@@ -150,17 +172,21 @@ void Sweep::serve_sweep(NodeId to, ByteReader& r, const FragmentStore& store, In
         ++counters_.bad_messages;
         return;
     }
+    const uint32_t late = cursor & kLateCursor;
+    cursor -= late;
     for (unsigned i = 0; i < kBurst; ++i) {
-        Answer answer(group, epoch, cursor);
+        Answer answer(group, epoch, cursor | late);
         cursor = store.walk(cursor, [&](const Fragment& f) {
-            return f.group != group || f.version.epoch >= epoch || answer.add(f);
+            return f.group != group || f.version.epoch >= epoch ||
+                   is_late(f.id.kind) != (late != 0) || answer.add(f);
         });
         counters_.fragments_served += answer.count();
         const bool end = cursor == store.end();
         const bool more = !end && i + 1 < kBurst;
-        output_.send_sweep(
-            to, answer.finish(cursor, static_cast<uint8_t>((end ? kEnd : 0) | (more ? kMore : 0))),
-            now);
+        output_.send_sweep(to,
+                           answer.finish(cursor | late, static_cast<uint8_t>((end ? kEnd : 0) |
+                                                                             (more ? kMore : 0))),
+                           now);
         if (end) return;
     }
 }

@@ -4,8 +4,8 @@
 // Asker's side: per peer a cursor; a request brings a burst of datagrams, each saying from which
 // cursor to which it goes, and only the next one in line is taken; silence repeats the request.
 // Answerer's side: stateless, so that it costs a standby nothing to be asked. A peer that dies
-// during the walk is excused: what only it had is lost, and the caller counts it. A pure machine;
-// docs/protocol.md has the messages.
+// during the walk is excused: what only it had is lost, and the caller counts it. What is late is
+// walked through when all else is here. A pure machine; docs/protocol.md has the messages.
 #pragma once
 
 #include <array>
@@ -41,7 +41,9 @@ public:
     virtual void broadcast_sweep(Bytes message, Instant now) = 0;
     // A fragment that `from` keeps, for a group that is being gathered.
     virtual void on_swept_fragment(NodeId from, const Fragment& fragment, Instant now) = 0;
+    // All is gathered that live sessions need (fragment.h, is_late); then, all.
     virtual void on_sweep_done(GroupId group, Instant now) = 0;
+    virtual void on_late_sweep_done(GroupId group, Instant now) = 0;
 };
 
 class Sweep {
@@ -72,11 +74,15 @@ private:
     };
     struct GroupSweep {
         bool running = false;
+        bool late = false;  // the second walk, for what is late
         Epoch epoch;
-        NodeSet open;  // peers whose walk is not finished
+        NodeSet peers;
+        NodeSet open;  // of them, those whose walk is not finished
         std::array<PeerWalk, kMaxNodes> walks{};
     };
 
+    void walk(GroupId group, Instant now);
+    void end_walk(GroupId group, Instant now);
     void request(GroupId group, NodeId peer, Instant now);
     void finish(GroupId group, NodeId peer, Instant now);
     void serve_sweep(NodeId to, ByteReader& r, const FragmentStore& store, Instant now);

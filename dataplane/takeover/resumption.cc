@@ -40,7 +40,7 @@ void Resumption::on_new_session(const TlsSession& session, Instant now) {
 void Resumption::publish(const TlsSession& session, Instant until, Instant now) {
     if (!holds(session)) return;
     std::vector<std::byte> value = write_resumable(session, until + wall_offset_);
-    replicator_.publish({resumption_key(session.id), FragmentKind::credential, 0},
+    replicator_.publish({resumption_key(session.id), FragmentKind::resumable, 0},
                         services_[session.service].group, ++version_, value, now);
     ++counters_.published;
     wipe(value);
@@ -52,7 +52,7 @@ void Resumption::erase(const TlsSession& session) {
     const size_t size = kResumableHead + session.der.size();
     const size_t parts = (size + kMaxFragmentValue - 1) / kMaxFragmentValue;
     for (uint8_t part = 0; part < parts; ++part)
-        replicator_.erase({resumption_key(session.id), FragmentKind::credential, part},
+        replicator_.erase({resumption_key(session.id), FragmentKind::resumable, part},
                           services_[session.service].group, version_, now_);
 }
 
@@ -66,7 +66,7 @@ TlsSessionAnswer Resumption::find(const TlsSessionId& id, uint16_t service, Inst
 
 void Resumption::ask_peers(const TlsSessionId& id, uint16_t service, Instant now) {
     ++counters_.asked;
-    replicator_.pull(services_[service].group, resumption_key(id), FragmentKind::credential, now);
+    replicator_.pull(services_[service].group, resumption_key(id), FragmentKind::resumable, now);
 }
 
 std::optional<TlsSessionId> Resumption::take(const Fragment& fragment, Instant now) {
@@ -74,7 +74,7 @@ std::optional<TlsSessionId> Resumption::take(const Fragment& fragment, Instant n
     if (!id) return std::nullopt;
     now_ = now;
     std::vector<std::byte> value =
-        replicator_.store().whole_value(fragment.id.session, FragmentKind::credential);
+        replicator_.store().whole_value(fragment.id.session, FragmentKind::resumable);
     if (value.empty()) return std::nullopt;  // more parts are to come
     const auto session = read_resumable(*id, value, now + wall_offset_);
     wipe(value);
@@ -97,7 +97,8 @@ bool Resumption::republish(unsigned budget, Instant now) {
 }
 
 bool Resumption::complete(GroupId group) const {
-    return siblings_.exchange ? siblings_.exchange->complete(group) : !replicator_.gathering(group);
+    return siblings_.exchange ? siblings_.exchange->complete(group)
+                              : !replicator_.gathering_late(group);
 }
 
 void Resumption::set_complete(GroupId group, bool complete) {

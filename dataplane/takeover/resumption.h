@@ -1,7 +1,7 @@
 // TLS sessions that clients resume by their identifier (TLS 1.2 without tickets), at whichever node
 // holds the service's group.
 //
-// The holder keeps them (tls/sessions.h) and publishes each as a `credential` fragment under its
+// The holder keeps them (tls/sessions.h) and publishes each as a `resumable` fragment under its
 // identifier: R copies, over all standbys, and nobody waits for it. Whoever adopts the group gets
 // them with all other fragments of it, and publishes them again. So a holder knows every session
 // there is, but while it gathers: a client that names one then has it pulled. Bounded by the

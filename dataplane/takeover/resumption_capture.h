@@ -1,4 +1,4 @@
-// What the `credential` fragment of a TLS session holds that clients may resume: the session
+// What the `resumable` fragment of a TLS session holds that clients may resume: the session
 // itself, by its identifier, and not the connection that began it.
 //
 // docs/protocol.md has the bytes. When it ends travels as a time that all nodes share more or less.

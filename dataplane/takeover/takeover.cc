@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "dataplane/takeover/relay_capture.h"
-#include "dataplane/takeover/resumption_capture.h"
 #include "dataplane/takeover/session_flags.h"
 
 namespace holdfast {
@@ -205,8 +204,9 @@ std::optional<SessionIndex> Takeover::take(const Fragment& fragment, Instant now
             if (const SessionIndex index = find(fragment.id.session))
                 apply_application(index, fragment);
             return std::nullopt;
-        case FragmentKind::alias:    // the header says all that it does; the worker follows it
-        case FragmentKind::payload:  // of TLS sessions: restore_gathered()
+        case FragmentKind::resumable:  // no live session's: dataplane/takeover/resumption
+        case FragmentKind::alias:      // the header says all that it does; the worker follows it
+        case FragmentKind::payload:    // of TLS sessions: restore_gathered()
         case FragmentKind::credential:
             return std::nullopt;
     }
@@ -271,9 +271,7 @@ std::optional<SessionIndex> Takeover::restore(const Fragment& header, Instant no
 std::vector<SessionIndex> Takeover::restore_gathered(GroupId group, Instant now) {
     std::vector<SessionKey> keys;
     replicator_.store().walk(0, [&](const Fragment& f) {
-        if (f.group == group && f.id.kind == FragmentKind::credential &&
-            !parse_resumption_key(f.id.session))
-            keys.push_back(f.id.session);
+        if (f.group == group && f.id.kind == FragmentKind::credential) keys.push_back(f.id.session);
         return true;
     });
     std::vector<SessionIndex> restored;

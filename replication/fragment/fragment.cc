@@ -19,6 +19,8 @@ const char* to_string(FragmentKind kind) {
             return "payload";
         case FragmentKind::credential:
             return "credential";
+        case FragmentKind::resumable:
+            return "resumable";
         case FragmentKind::application:
             return "application";
     }

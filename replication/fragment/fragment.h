@@ -22,8 +22,18 @@ inline constexpr unsigned kSlots = 4096;
 inline constexpr size_t kMaxFragmentValue = 1100;  // bytes: a record of it fits one datagram
 inline constexpr unsigned kMaxParts = 18;          // a TLS record and more
 
-enum class FragmentKind : uint8_t { header, alias, segment, payload, credential, application };
-inline constexpr unsigned kFragmentKinds = 6;
+enum class FragmentKind : uint8_t {
+    header,
+    alias,
+    segment,
+    payload,
+    credential,
+    application,
+    resumable,
+};
+inline constexpr unsigned kFragmentKinds = 7;
+// What no live session needs is gathered last.
+constexpr bool is_late(FragmentKind kind) { return kind == FragmentKind::resumable; }
 const char* to_string(FragmentKind kind);
 
 // Names a session to all nodes; opaque here. 13 bytes for IPv4, 37 for IPv6.

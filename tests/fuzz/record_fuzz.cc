@@ -25,6 +25,7 @@ public:
     void broadcast_sweep(Bytes, Instant) override {}
     void on_swept_fragment(NodeId, const Fragment&, Instant) override {}
     void on_sweep_done(GroupId, Instant) override {}
+    void on_late_sweep_done(GroupId, Instant) override {}
 };
 
 void fragments(Bytes input) {
