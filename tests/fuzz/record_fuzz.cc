@@ -6,6 +6,7 @@
 
 #include "dataplane/takeover/capture.h"
 #include "dataplane/takeover/relay_capture.h"
+#include "dataplane/takeover/resumption_capture.h"
 #include "replication/fragment/fragment.h"
 #include "replication/fragment/store.h"
 #include "replication/membership/messages.h"
@@ -55,6 +56,8 @@ void values(Bytes input) {
     Bytes rest;
     read_header(f, services, rest);
     read_relay_state(rest, Instant{1});
+    if (const auto id = parse_resumption_key(f.id.session)) read_resumable(*id, input, Instant{1});
+    read_resumable({}, input, Instant{1});
     Session session;
     read_segment(f, session, rest);
     read_alias(f);
