@@ -22,6 +22,9 @@ KINDS = {"forward": {"mode": "forward"}, "proxy": {"mode": "proxy"}, "tls": {"mo
          "no-nudge": {"mode": "forward", "nudge": False}}
 
 
+WAYS = ("download", "upload")
+
+
 def tell_lost(lab, records, took):
     for r in records:
         if r["outcome"] != "ok":
@@ -43,7 +46,9 @@ def one_kill(lab, connections):
         tell_lost(lab, result.records, took)
     lab.start(holder)
     lab.wait_for(f"{holder} is back", lab.whole, 20)
-    return {"stalls_ms": sorted(r["longest_gap_ms"] for r in result.records if r["outcome"] == "ok"), "lost": lost,
+    well = [r for r in result.records if r["outcome"] == "ok"]
+    by_way = {way: [r["longest_gap_ms"] for r in well if r["kind"] == way] for way in WAYS}
+    return {"stalls_ms": sorted(r["longest_gap_ms"] for r in well), **by_way, "lost": lost,
             "connections": len(result.records), "first_packet_ms": took.get("first_packet_ms"), "lag_ms": result.lag_ms}
 
 
@@ -81,6 +86,8 @@ def main():
     for kind, rounds in found.items():
         every = [s for r in rounds for s in r["stalls_ms"]]
         print(row(f"{kind}: {len(every)} connections of {len(rounds)} kills", every))
+        for way in WAYS:
+            print(row(f"{kind}: {way}s", [s for r in rounds for s in r[way]]))
         print(row(f"{kind}: the median connection of each kill", [statistics.median(r["stalls_ms"]) for r in rounds]))
     for kind, rounds in found.items():
         print(f"{kind}: {sum(r['lost'] for r in rounds)} of {sum(r['connections'] for r in rounds)} connections lost")
