@@ -1,7 +1,7 @@
 """A client that reads nothing: its window closes, stays closed across the holder's death, then opens."""
 import time
 
-from tests.system.harness import ROOT, check, plan, wait_new_holder
+from tests.system.harness import ROOT, accept, check, plan, wait_new_holder
 
 SIZE = 3_000_000
 
@@ -29,6 +29,7 @@ def test_slow_reader_proxy(case):
     return zero_window(case, mode="proxy")
 
 
+@accept(2, "a slow reader whose window is shut", "tls")
 def test_slow_reader_tls(case):
     """A closed window across a kill, mode = tls."""
     return zero_window(case, mode="tls")

@@ -4,7 +4,7 @@ import json
 import shlex
 import time
 
-from tests.system.harness import check, counters, limit, plan, wait_new_holder
+from tests.system.harness import accept, check, counters, limit, plan, wait_new_holder
 from tests.system.test_failover import handed_over, paused_holder, two_deaths
 from tests.system.test_forward import survives
 
@@ -103,6 +103,7 @@ def test_tls_resumption(case):
         return f"{len(kept)} sessions of {first}, TLS 1.2 and 1.3, resumed there and at {second}: no full handshake"
 
 
+@accept(2, "KeyUpdate just before and just after the kill", "tls")
 def test_tls_key_update(case):
     """openssl's client updates its key, and asks for ours, just before and just after the holder's death."""
     with case.lab(nodes=3, mode="tls") as lab:

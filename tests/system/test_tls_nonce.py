@@ -61,3 +61,21 @@ def test_tls_nonces_paused(case):
         lab.resume(first)
     with case.lab(nodes=3, mode="tls") as lab:
         return judged(lab, deed)
+
+
+@accept(4, "nothing has left that nobody else knows: the ring is cut 50 ms before the holder dies", "tls")
+@limit(60)
+def test_tls_unheard(case):
+    """Cut off from the ring, then killed: what it would have said in between stays in the gate."""
+    with case.lab(nodes=4, mode="tls") as lab:
+        traffic = Traffic(lab, downloads=30, uploads=30, echoes=4, seconds=4, rate=60_000, step_ms=2)
+        traffic.wait_moving()
+        time.sleep(0.3)
+        first = lab.holder()
+        lab.cut(first, "ring")
+        time.sleep(0.05)
+        lab.kill(first)
+        wait_new_holder(lab, first)
+        result = traffic.result()
+        result.all_well()
+        return f"{result.survivors()} of {len(result.records)} byte-exact, {result.stall_text()}"
