@@ -10,7 +10,9 @@
 
 namespace holdfast {
 
-void wipe(MutableBytes bytes) { explicit_bzero(bytes.data(), bytes.size()); }
+void wipe(MutableBytes bytes) {
+    if (!bytes.empty()) explicit_bzero(bytes.data(), bytes.size());
+}
 
 SecretArena::SecretArena(size_t slot_size, size_t slots)
     : slot_size_((slot_size + 15) & ~size_t{15}), slots_(slots) {
