@@ -23,11 +23,6 @@ constexpr uint32_t kBackend = 8;  // commits what was agreed with the backend, n
 // all of the session.
 constexpr uint32_t kProgress = 16, kWhole = 32, kSerialShift = 8;
 
-uint64_t pack(SessionIndex index) { return uint64_t{index.generation} << 32 | index.slot; }
-SessionIndex unpack(uint64_t id) {
-    return {static_cast<uint32_t>(id), static_cast<uint32_t>(id >> 32)};
-}
-
 Bytes bytes_of(const Frame& frame) { return {frame.data, frame.length}; }
 
 }  // namespace
@@ -107,7 +102,7 @@ Disposition Worker::pass(const Frame& frame, const Step& step, Instant now) {
         ++counters_.held_silent;
         GateNeed need;
         need.group = step.group;
-        replicator_.hold(need, {pack(step.session), what}, bytes_of(frame), now);
+        replicator_.hold(need, {step.session.packed(), what}, bytes_of(frame), now);
         return Disposition::drop;
     }
     if (awaiting_first_[step.group.value]) [[unlikely]] {
@@ -137,7 +132,7 @@ bool Worker::commit(SessionIndex index, uint32_t what, Bytes frame, Instant now)
     // Not only the owners: enough members must confirm our epoch after this, or an adopter's quorum
     // that the owners are no part of could have been there first (I4).
     need.confirmed_after = now;
-    const GateTag tag{pack(index), what};
+    const GateTag tag{index.packed(), what};
     if (need.commit == Commit::none && may_transmit_[s.group.value]) {
         on_release(tag, frame, now);
         return true;
@@ -167,7 +162,7 @@ bool Worker::on_relay_frame(SessionIndex index, Direction towards, Bytes frame, 
     }
     if (!may_transmit_[s.group.value]) [[unlikely]] {
         ++counters_.held_silent;
-        return replicator_.hold(need, {pack(index), to}, frame, now);
+        return replicator_.hold(need, {index.packed(), to}, frame, now);
     }
     if (awaiting_first_[s.group.value]) [[unlikely]] {
         awaiting_first_[s.group.value] = false;
@@ -188,7 +183,7 @@ bool Worker::on_relay_commit(SessionIndex index, uint8_t serial, bool first, Ins
     need.owners = p.owners;
     if (first) need.confirmed_after = now;
     const uint32_t what = kProgress | (first ? kWhole : 0) | uint32_t{serial} << kSerialShift;
-    return replicator_.hold(need, {pack(index), what}, {}, now);
+    return replicator_.hold(need, {index.packed(), what}, {}, now);
 }
 
 void Worker::on_relay_changed(SessionIndex index, Instant now) {
@@ -197,12 +192,14 @@ void Worker::on_relay_changed(SessionIndex index, Instant now) {
 
 void Worker::on_release(GateTag tag, Bytes packet, Instant now) {
     if (tag.what & kProgress) {
-        if (Session* s = forwarder_.sessions().get(unpack(tag.id))) s->set(Session::kCommitted);
-        relay_->on_held(unpack(tag.id), static_cast<uint8_t>(tag.what >> kSerialShift));
+        if (Session* s = forwarder_.sessions().get(SessionIndex::from_packed(tag.id)))
+            s->set(Session::kCommitted);
+        relay_->on_held(SessionIndex::from_packed(tag.id),
+                        static_cast<uint8_t>(tag.what >> kSerialShift));
         return;
     }
     if (tag.what & kCommits) {
-        Session* s = forwarder_.sessions().get(unpack(tag.id));
+        Session* s = forwarder_.sessions().get(SessionIndex::from_packed(tag.id));
         if (!s) {
             ++counters_.unknown_in_gate;
             return;
@@ -214,12 +211,12 @@ void Worker::on_release(GateTag tag, Bytes packet, Instant now) {
     if (tag.what & kReset) ++counters_.resets;
     outlet_.transmit(tag.what & kToBack ? Side::back : Side::front, packet);
     if (relay_ && (tag.what & kCommits))
-        relay_->on_committed(unpack(tag.id),
+        relay_->on_committed(SessionIndex::from_packed(tag.id),
                              tag.what & kBackend ? Reveals::backend : Reveals::session);
 }
 
 void Worker::renew(GateTag tag, GateNeed& need, Instant now) {
-    const SessionIndex index = unpack(tag.id);
+    const SessionIndex index = SessionIndex::from_packed(tag.id);
     if (!forwarder_.sessions().get(index)) return;
     const Published p = tag.what & kProgress ? takeover_.publish_tls(index, tag.what & kWhole, now)
                                              : takeover_.publish(index, now);

@@ -112,6 +112,11 @@ struct SessionIndex {
     uint32_t generation = 0;
     friend constexpr bool operator==(SessionIndex, SessionIndex) = default;
     constexpr explicit operator bool() const { return slot != UINT32_MAX; }
+    // As one number, for those who only carry it.
+    constexpr uint64_t packed() const { return uint64_t{generation} << 32 | slot; }
+    static constexpr SessionIndex from_packed(uint64_t number) {
+        return {static_cast<uint32_t>(number), static_cast<uint32_t>(number >> 32)};
+    }
 };
 
 // A segment's addresses as it arrived: (client, vip) or (backend, pool).

@@ -21,6 +21,8 @@
 #include "dataplane/flow/session_table.h"
 #include "dataplane/forward/forward_options.h"
 #include "dataplane/frame.h"
+#include "dataplane/wire/ethernet.h"
+#include "dataplane/wire/ip.h"
 #include "dataplane/wire/tcp_segment.h"
 
 namespace holdfast {
@@ -128,10 +130,11 @@ public:
     // afresh (TcpSide::kSynced is cleared), its idle timer starts now. client_mac may be zero: then
     // frames to the client wait for its first segment. tuple_in_use when we have it already.
     std::expected<SessionIndex, DropReason> restore(const Session& session, Instant now);
-    // The session of a client that proves by `ack`, a whole frame, that it got our answer to its
-    // SYN (whose options were `seen`). Makes room like a SYN.
-    std::expected<SessionIndex, DropReason> open_proven(Bytes ack, const TcpOptions& seen,
-                                                        Instant now);
+    // The session of a client that proves by `ack`, whose frame had these headers, that it got our
+    // answer to its SYN (whose options were `seen`). Makes room like a SYN.
+    std::expected<SessionIndex, DropReason> open_proven(const EthernetHeader& ethernet,
+                                                        const IpHeader& ip, const TcpSegment& ack,
+                                                        const TcpOptions& seen, Instant now);
     // Of relayed sessions, which are not tracked here: a new state, with its idle timeout; and that
     // one's progress is to be published.
     void set_state(SessionIndex index, SessionState state, Instant now);

@@ -175,8 +175,7 @@ void Relay::begin_tls(RelaySession& s) {
     const uint16_t service = forwarder_.sessions().get(s.index)->service;
     if (services_[service].mode != Mode::tls) return;
     CHECK(tls_ && service < options_.tls.size() && options_.tls[service]);
-    const uint64_t token = uint64_t{s.index.generation} << 32 | s.index.slot;
-    s.tls = std::make_unique<TlsStream>(*tls_, options_.tls[service], token, service);
+    s.tls = std::make_unique<TlsStream>(*tls_, options_.tls[service], s.index.packed(), service);
 }
 
 void Relay::touch(SessionIndex index) {

@@ -144,7 +144,7 @@ private:
     std::vector<std::byte> make_preface(const Session& session, const Tcb& client,
                                         const TlsStream* tls) const;
     void begin_preface(RelaySession& s);
-    void write_preface(RelaySession& s);
+    void write_preface(RelaySession& s, Bytes octets);
     void carry_on(RelaySession& s, const RelayState& aligned, Instant now);
     void settle_touched(Instant now);
     void settle_all(Instant now);

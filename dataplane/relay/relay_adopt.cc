@@ -34,7 +34,10 @@ void Relay::carry_on(RelaySession& s, const RelayState& aligned, Instant now) {
         if (s.stage == RelayStage::committing) s.backend.allow_send(s.backend.state().iss + 1);
         s.backend.allow_ack(aligned.backend.rcv_nxt);
         s.preface = aligned.preface;
-        if (s.preface.size > 0 && !s.preface.acknowledged) write_preface(s);
+        if (s.preface.size > 0 && !s.preface.acknowledged) {
+            const Session& session = *forwarder_.sessions().get(s.index);
+            write_preface(s, make_preface(session, s.client.state(), nullptr));
+        }
     }
     if (s.stage != RelayStage::opening || s.tls) {
         s.client.allow_ack(aligned.client.rcv_nxt);

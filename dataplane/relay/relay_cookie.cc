@@ -51,7 +51,7 @@ bool Relay::accept_cookie(Bytes ack, Instant now) {
     seen.window_scale = cookie->window_scale;
     seen.sack_permitted = cookie->sack;
     seen.timestamps = read->options.timestamps;
-    const auto index = forwarder_.open_proven(ack, seen, now);
+    const auto index = forwarder_.open_proven(read->ethernet, read->ip, segment, seen, now);
     if (!index) return false;
     ++counters_.cookies_accepted;
     ++counters_.opened;

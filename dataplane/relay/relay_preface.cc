@@ -27,13 +27,11 @@ void Relay::begin_preface(RelaySession& s) {
         return;
     }
     s.preface = {static_cast<uint16_t>(octets.size()), false};
-    write_preface(s);
+    write_preface(s, octets);
 }
 
 // As far as the backend has not acknowledged it.
-void Relay::write_preface(RelaySession& s) {
-    const Session& session = *forwarder_.sessions().get(s.index);
-    const std::vector<std::byte> octets = make_preface(session, s.client.state(), nullptr);
+void Relay::write_preface(RelaySession& s, Bytes octets) {
     const auto known =
         static_cast<size_t>(s.backend.write_position() - (s.backend.state().iss + 1));
     if (octets.size() != s.preface.size || known > octets.size()) {
@@ -42,7 +40,7 @@ void Relay::write_preface(RelaySession& s) {
         s.failed = true;
         return;
     }
-    const Bytes rest = Bytes(octets).subspan(known);
+    const Bytes rest = octets.subspan(known);
     if (s.backend.write(rest) == rest.size()) return;
     ++counters_.aborted;  // no memory
     s.failed = true;

@@ -3,14 +3,6 @@
 #include "dataplane/relay/relay.h"
 
 namespace holdfast {
-namespace {
-
-SessionIndex index_of(uint64_t token) {
-    return {static_cast<uint32_t>(token), static_cast<uint32_t>(token >> 32)};
-}
-
-}  // namespace
-
 // Before the handshake's last flight is published: what is sent first is held first.
 void Relay::keep_sessions(const RelaySession& s, HandshakeTask& task, Instant now) {
     if (!task.detached || !options_.sessions) return;
@@ -24,7 +16,8 @@ void Relay::keep_sessions(const RelaySession& s, HandshakeTask& task, Instant no
 void Relay::on_resumable(const TlsSessionId* id) {
     if (!tls_) return;
     tls_->wishes.wake(id, [this](uint64_t token) {
-        if (find(index_of(token))) touch(index_of(token));
+        const SessionIndex index = SessionIndex::from_packed(token);
+        if (find(index)) touch(index);
     });
 }
 

@@ -17,8 +17,7 @@ bool Relay::poll_handshakes(Instant now) {
     bool any = false;
     while (auto task = tls_->handshakes.poll()) {
         --tls_->outstanding;
-        const SessionIndex index{static_cast<uint32_t>(task->token),
-                                 static_cast<uint32_t>(task->token >> 32)};
+        const SessionIndex index = SessionIndex::from_packed(task->token);
         RelaySession* s = find(index);
         if (!s || !s->tls) continue;  // it went away meanwhile
         keep_sessions(*s, *task, now);
