@@ -58,7 +58,7 @@ WorkerOptions Cluster::worker_options(uint8_t node) const {
     o.forward.back.mac = mac(static_cast<uint8_t>(0x20 + node));
     o.forward.back.own_v4 = ip("203.0.113.5" + std::to_string(node));
     o.forward.sessions.capacity = 4096;
-    o.forward.sessions.embryonic_limit = 1024;
+    o.forward.sessions.embryonic_limit = options_.embryonic;
     o.forward.sessions.seed = 7;
     o.forward.seed = options_.seed + node;
     o.forward.balance_table = 251;
@@ -204,6 +204,16 @@ void Cluster::send(Side side, const Seg& segment) {
     s.source_mac = side == Side::front ? kClientMac : kBackendMac;
     s.destination_mac = kVirtualMac;
     to_node(side, frame_of(s));
+}
+
+void Cluster::flood(uint8_t node, uint16_t count) {
+    for (uint16_t i = 0; i < count; ++i) {
+        Seg s{endpoint("203.0.113.77:" + std::to_string(1024 + i)), kVip, tcp_flag::syn, 1000, 0};
+        s.window = 1000;
+        s.source_mac = kClientMac;
+        s.destination_mac = kVirtualMac;
+        events_.push({now_, ++order_, Event::frame, node, Side::front, frame_of(s)});
+    }
 }
 
 void Cluster::send_bytes(Side side, const std::vector<std::byte>& frame) {

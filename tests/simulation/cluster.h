@@ -32,6 +32,7 @@ struct ClusterOptions {
     Mode mode = Mode::forward;
     double wire_loss = 0;      // between hosts and nodes
     size_t resumable = 4'096;  // TLS sessions of a worker
+    uint32_t embryonic = 1'024;
 };
 
 class Cluster {
@@ -97,6 +98,8 @@ public:
     std::vector<std::vector<std::byte>> recorded_ring(uint8_t node) const {
         return nodes_[node]->recorded;
     }
+    // SYNs from as many ports of one client, whatever the switch has learned.
+    void flood(uint8_t node, uint16_t count);
     void inject_ring(uint8_t to, Bytes datagram) { worker(to).on_ring_datagram(datagram, now_); }
 
 private:

@@ -303,5 +303,23 @@ TEST_F(RelayClusterTest, RandomFaultsOneAtATime) {
     }
 }
 
+// I6: cookies do not pass the gate, but whoever may not speak does not send them either.
+TEST_F(RelayClusterTest, AnIsolatedHolderSendsNoCookies) {
+    start({.seed = 1400, .embryonic = 16});
+    c->mute_commit_judge();  // a cookie is a SYN-ACK of no session
+    const uint8_t h = *c->holder();
+    const auto sent = [&] { return c->worker(h).relay()->counters().cookies_sent; };
+    c->flood(h, 100);
+    c->run(Duration::milliseconds(1));
+    EXPECT_GE(sent(), 80u);
+    c->cut_ring(h);
+    ASSERT_TRUE(c->run_until([&] { return c->holder() && *c->holder() != h; }));
+    const uint64_t before = sent();
+    c->flood(h, 100);
+    c->run(Duration::milliseconds(50));
+    EXPECT_EQ(sent(), before);
+    EXPECT_EQ(c->complaints(), std::vector<std::string>{});
+}
+
 }  // namespace
 }  // namespace holdfast::simulation
