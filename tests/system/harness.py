@@ -104,7 +104,7 @@ class Traffic:
 
     def said(self, word):
         check(self.process.poll() in (None, 0), f"traffic ended with {self.process.poll()}: {self.log()[-800:]}")
-        return word in self.log().split("\n")
+        return word in self.lab.lines(self.key)
 
     def log(self):
         return self.lab.log(self.key).read_text(errors="replace")

@@ -9,13 +9,13 @@ def half_closed(case, **options):
         words = ["python3", ROOT / "tests/system/half_closed.py", SIZE, RATE, COUNT,
                  lab.ca if lab.options.mode == "tls" else "-", *VIPS]
         lab.spawn("c1", [str(w) for w in words], key="c1/half")
-        said = lambda: lab.log("c1/half").read_text(errors="replace").split("\n")  # noqa: E731
-        lab.wait_for("every connection carries data", lambda: "moving" in said(), 30)
+        lab.wait_for("every connection carries data", lambda: "moving" in lab.lines("c1/half"), 30)
         first = lab.holder()
         lab.kill(first)
         second = wait_new_holder(lab, first)
-        lab.wait_for("the end of all", lambda: len(said()) > 2, 60)
-        check(said()[1] == "whole", f"the clients say: {said()[1]}")
+        lab.wait_for("the end of all", lambda: len(lab.lines("c1/half")) > 2, 60)
+        verdict = lab.lines("c1/half")[1]
+        check(verdict == "whole", f"the clients say: {verdict}")
         adopted = counters(lab, second, "relay").get("sessions_adopted", 0)
         check(adopted >= COUNT, f"{second} adopted {adopted}: they were not under way")
         return f"{COUNT} half-closed connections, {SIZE} octets each, byte-exact to their end from {first} and {second}"

@@ -11,16 +11,16 @@ def zero_window(case, **options):
         go = lab.folder / "go"
         words = ["python3", ROOT / "tests/system/slow_reader.py", plan.VIP4, plan.STREAM_PORT, SIZE, go]
         lab.spawn("c1", [str(w) for w in words + ([lab.ca] if lab.options.mode == "tls" else [])], key="c1/slow")
-        said = lambda: lab.log("c1/slow").read_text(errors="replace").split("\n")  # noqa: E731
-        lab.wait_for("the request", lambda: "asked" in said(), 10)
+        lab.wait_for("the request", lambda: "asked" in lab.lines("c1/slow"), 10)
         time.sleep(1.5)  # all buffers on the way are full
         first = lab.holder()
         lab.kill(first)
         second = wait_new_holder(lab, first)
         time.sleep(1.5)
         go.touch()
-        lab.wait_for("the rest", lambda: len(said()) > 2, 40)
-        check(said()[1] == "whole", f"the reader says: {said()[1]}")
+        lab.wait_for("the rest", lambda: len(lab.lines("c1/slow")) > 2, 40)
+        verdict = lab.lines("c1/slow")[1]
+        check(verdict == "whole", f"the reader says: {verdict}")
         return f"{SIZE} octets, byte-exact: window closed at {first}, opened again at {second}"
 
 

@@ -337,6 +337,10 @@ class Lab:
         held = self.holders(group)
         return held[0] if held else None
 
+    def lines(self, key):
+        """What a process has said so far; the last is what follows the last end of a line."""
+        return self.log(key).read_text(errors="replace").split("\n")
+
     def wait_for(self, what, condition, seconds=READY_TIMEOUT_S):
         """Polls until the condition gives something true, which it returns."""
         deadline = time.monotonic() + seconds
