@@ -52,6 +52,9 @@ public:
     void serve() {
         if (!shake()) return;
         while (read_more(true)) answer_all();
+        if (!notified_) return;
+        answer_all();
+        send_alert(TlsAlert::close_notify);
     }
 
 private:
@@ -140,7 +143,8 @@ private:
             const unsigned interval = update_interval();
             if (interval != 0 && ++records_ % interval == 0 && layer_->suite().is_tls13())
                 update_key(true);
-            if (!read_more(false)) return;
+            // A client that has said all may still want to hear all.
+            if (!closed_ && !read_more(false) && !notified_) return;
         }
     }
 
@@ -160,8 +164,8 @@ private:
             const Bytes halves[] = {record.first(**size / 2), record.subspan(**size / 2)};
             const auto opened = layer_->open(halves, plain_, now());
             if (!opened) return fail(opened.error());
-            on_event(*opened);
             in_.erase(in_.begin(), in_.begin() + static_cast<ptrdiff_t>(**size));
+            on_event(*opened);
         }
     }
     void on_event(const TlsOpened& opened) {
@@ -178,7 +182,7 @@ private:
                 send_alert(TlsAlert::no_renegotiation);
                 break;
             case TlsEvent::close_notify:
-                finish();
+                closed_ = notified_ = true;
                 break;
             case TlsEvent::fatal_alert:
                 closed_ = true;
@@ -189,12 +193,6 @@ private:
         send_alert(alert);
         return false;
     }
-    void finish() {
-        answer_all();
-        send_alert(TlsAlert::close_notify);
-        closed_ = true;
-    }
-
     // More may come while an answer is under way.
     void answer_all() {
         while (!got_.empty() && answer()) {
@@ -228,7 +226,7 @@ private:
     Buffer in_, plain_ = Buffer(kTlsMaxRecord);
     std::string got_;
     unsigned records_ = 0;
-    bool closed_ = false;
+    bool closed_ = false, notified_ = false;
 };
 
 int listen_on_loopback() {
