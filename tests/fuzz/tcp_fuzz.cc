@@ -85,7 +85,9 @@ public:
     ChunkPool& pool;
     std::unique_ptr<TcpEndpoint> end;
     std::deque<Packet> sent;
-    uint64_t written = 0, heard = 0;
+    uint64_t written = 0;   // by whoever uses this side, ever
+    uint64_t position = 0;  // of that, what its endpoint (a restored one begins anew) was given
+    uint64_t heard = 0;
     bool honest = true, acked = false;
     SeqNum last_ack, last_edge;
     Duration clock{};
@@ -121,10 +123,18 @@ public:
         settle(s);
     }
 
+    // The next `n` bytes that this endpoint has not, as many as it takes.
     void write(Side& s, size_t n) {
         std::vector<std::byte> bytes(std::min(n, s.end->write_room()));
-        for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = byte_at(s.id, s.written + i);
-        s.written += s.end->write(bytes);
+        for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = byte_at(s.id, s.position + i);
+        s.position += s.end->write(bytes);
+        s.written = std::max(s.written, s.position);
+        settle(s);
+    }
+    // FIN after all that was ever written: an adopter has to write it again first.
+    void shutdown(Side& s) {
+        if (!forges && s.position < s.written) write(s, s.written - s.position);
+        if (forges || s.position == s.written) s.end->shutdown();
         settle(s);
     }
 
@@ -155,10 +165,9 @@ public:
         const Tcb& t = s.end->state();
         if (!forges) {
             const SeqNum position = s.end->write_position();
-            const uint64_t from = static_cast<uint32_t>(position - (t.iss + 1));
-            std::vector<std::byte> again(s.written - std::min(s.written, from));
-            for (size_t i = 0; i < again.size(); ++i) again[i] = byte_at(s.id, from + i);
-            s.written = from + s.end->write(again);
+            s.position = static_cast<uint32_t>(position - (t.iss + 1));
+            require(s.position <= s.written, "the peer acknowledged what was written");
+            write(s, s.written - s.position);
             if (t.state != TcpState::syn_sent)
                 s.heard = static_cast<uint32_t>(t.rcv_nxt - (t.irs + 1)) - t.has(Tcb::fin_received);
         }
@@ -225,8 +234,7 @@ void step(World& w, uint8_t what, uint8_t how, const uint8_t*& data, const uint8
             w.write(s, how * 37u);
             break;
         case 7:
-            s.end->shutdown();
-            w.settle(s);
+            w.shutdown(s);
             break;
         case 8:
             w.take_over(s, how);
@@ -274,8 +282,7 @@ void finish(World& w) {
     for (int round = 0; round < 4000; ++round) {
         for (Side* s : {&w.a, &w.b}) {
             s->end->set_receive_room(s->config.receive_buffer);
-            s->end->shutdown();
-            w.settle(*s);
+            w.shutdown(*s);
         }
         bool moved = false;
         for (Side* s : {&w.a, &w.b}) {
