@@ -366,6 +366,7 @@ void Worker::on_fragment(NodeId from, const Fragment& fragment, Instant now) {
         return;
     }
     const auto restored = takeover_.take(fragment, now);
+    if (fragment.id.kind == FragmentKind::stream) return;
     if (const SessionIndex index = takeover_.find(fragment.id.session)) nudge_.consider(index, now);
     if (!restored) return;
     if (report) ++report->sessions;
@@ -424,10 +425,10 @@ void Worker::finish_dropping(Instant now) {
 void Worker::on_session_closed(SessionIndex index, const Session& session, CloseReason reason,
                                Instant now) {
     const bool tell = reason == CloseReason::idle || reason == CloseReason::expired;
-    if (relay_) relay_->on_closed(index, tell, now);
     takeover_.forget_attributes(index.slot);
     if (replicator_.membership().role(session.group) == Role::holder)
-        takeover_.publish_end(session, now);
+        takeover_.publish_end(index, session, now);
+    if (relay_) relay_->on_closed(index, tell, now);
 }
 
 // ---- Time

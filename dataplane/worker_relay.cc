@@ -21,6 +21,10 @@ void Worker::answer_syn(const Frame& frame, const Step& step, Instant now) {
     if (size > 0) outlet_.transmit(Side::front, Bytes(buffer).first(size));
 }
 
+void Worker::on_relay_copies(SessionIndex index, Instant now) {
+    takeover_.publish_copies(index, now);
+}
+
 // With a full gate the session would find no room to be told of: as with a SYN.
 bool Worker::accept_cookie(const Frame& frame, const Step& step, Instant now) {
     return relay_ && step.direction == Direction::from_client && replicator_.gate().room() > 0 &&

@@ -60,11 +60,11 @@ Published Replicator::publish(FragmentId id, GroupId group, uint32_t version, By
     Fragment f{id, group, {membership_.epoch(group), version}, 1, false, owners(id.slot()), {}};
     const size_t parts =
         std::max<size_t>(1, (value.size() + kMaxFragmentValue - 1) / kMaxFragmentValue);
-    CHECK(parts <= kMaxParts);
+    CHECK(parts <= (is_block(id.kind) ? 1 : kMaxParts));
     f.parts = static_cast<uint8_t>(parts);
     Published published{{}, f.owners};
     for (uint8_t part = 0; part < f.parts; ++part) {
-        f.id.part = part;
+        f.id.part = static_cast<uint8_t>(id.part + part);
         f.value = value.subspan(part * kMaxFragmentValue);
         f.value = f.value.first(std::min(f.value.size(), kMaxFragmentValue));
         published.position = publish_part(f, now);

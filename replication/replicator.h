@@ -119,6 +119,8 @@ public:
     const ReplicatorCounters& counters() const { return counters_; }
     // Every session is on as many standbys as it should be.
     bool coverage_complete() const { return !resync_running_ && joining_.empty(); }
+    // Whether blocks may be published without making a standby lag because of them.
+    bool has_room_for_blocks() const { return ring_.room() > options_.ring.slots / 2; }
     NodeId self() const { return options_.membership.self; }
     NodeSet owners(unsigned slot) const;
 

@@ -257,6 +257,11 @@ Service bind_service(const Section& s, const Config& config, AddressBook& book) 
         s.problems().error(s.mark("proxy_protocol"),
                            "a PROXY header needs mode = proxy or tls: nothing can be put into the "
                            "stream of a connection that is only forwarded");
+    if (s.text("durability") == "payload") service.durability = Durability::payload;
+    if (service.durability != Durability::state && !service.terminates_tcp())
+        s.problems().error(s.mark("durability"),
+                           "durability = payload needs mode = proxy or tls: the octets of a "
+                           "connection that is only forwarded are kept by its ends");
     service.max_lifetime = s.duration("max_lifetime");
     if (service.max_lifetime > Duration{} && !service.terminates_tcp())
         s.problems().error(

@@ -178,6 +178,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"order_twice", with("[\"a\", \"b\"]", "[\"a\", \"a\"]")},
         Wrong{"group", with("group = 1", "group = 2")},
         Wrong{"proxy_protocol", with("port = 80\n", "port = 80\nproxy_protocol = \"v2\"\n")},
+        Wrong{"durability", with("port = 80\n", "port = 80\ndurability = \"payload\"\n")},
         Wrong{"max_lifetime", with("port = 80\n", "port = 80\nmax_lifetime = \"8h\"\n")},
         Wrong{"vip_is_pool", with("203.0.113.200", "198.51.100.10")},
         Wrong{"vip_is_own", with("\"198.51.100.10\"", "\"203.0.113.51\"")},

@@ -134,6 +134,10 @@ constexpr std::array kKeys{
     Key{"service", "proxy_protocol", K::choice, "off", 0, 0, "off|v2",
         "What backends are told first about who the client is: nothing, or the header of the PROXY "
         "protocol. Needs mode proxy or tls. Health checks do not send it."},
+    Key{"service", "durability", K::choice, "state", 0, 0, "state|payload",
+        "What standbys keep of a session: how far its streams have come, or also the octets in "
+        "flight, so that after a failover nobody waits for their sender to send them again; at "
+        "the price of all traffic passing over the ring. Needs mode proxy or tls."},
     Key{"service", "max_lifetime", K::duration, "0s", 0, 8'760 * kHour, "",
         "How long a session may live; then both ends get a reset. 0s: for ever. Needs mode proxy "
         "or "

@@ -31,6 +31,13 @@ constexpr CounterInfo<C> kTable[] = {
     {"cookies_refused",
      "Segments of no session that brought no good cookie back, within two minutes of sending some.",
      &C::cookies_refused},
+    {"copies_left_out",
+     "Octets in flight that standbys were not told of: too many at once (durability = payload).",
+     &C::copies_left_out},
+    {"copies_used", "Blocks of octets in flight that an adoption found with a standby.",
+     &C::copies_used},
+    {"copies_refused", "Likewise, but of another connection or without room for them.",
+     &C::copies_refused},
     {"senders_woken", "Senders told after an adoption to send again.", &C::woken},
 };
 
@@ -105,9 +112,15 @@ RelayState Relay::state(SessionIndex index, Instant now) const {
 
 RelaySession& Relay::begin(SessionIndex index, bool v4) {
     std::unique_ptr<RelaySession>& slot = sessions_[index.slot];
+    std::unique_ptr<StreamCopies> copies;
+    if (slot) copies = std::move(slot->copies);  // restored again: what it has published counts on
+    const uint16_t service = forwarder_.sessions().get(index)->service;
+    if (services_[service].durability == Durability::payload && !copies)
+        copies = std::make_unique<StreamCopies>();
     slot = std::make_unique<RelaySession>(v4 ? options_.client : client_v6_,
                                           v4 ? options_.backend : backend_v6_, chunks_);
     slot->index = index;
+    slot->copies = std::move(copies);
     ++open_;
     return *slot;
 }
@@ -288,6 +301,12 @@ void Relay::on_established(RelaySession& s, Direction side, Instant now) {
 }
 
 size_t Relay::pass_on(RelaySession& s, Direction from, Bytes bytes) {
+    const size_t taken = hand_on(s, from, bytes);
+    if (s.copies) keep_copy(s, from, bytes.first(taken));
+    return taken;
+}
+
+size_t Relay::hand_on(RelaySession& s, Direction from, Bytes bytes) {
     if (!s.tls) return s.end(opposite(from)).write(bytes);
     from == Direction::from_client ? s.tls->on_client_bytes(bytes) : s.tls->on_backend_bytes(bytes);
     return bytes.size();
@@ -332,6 +351,7 @@ void Relay::settle(RelaySession& s, Instant now) {
     flush(s, now);
     if (s.to_probe) probe(s, now);
     note_progress(s);
+    if (s.copies) settle_copies(s, now);
     if (s.changed) events_.on_relay_changed(s.index, now);
     s.changed = false;
     if (s.answered != 0) wake_senders(s, now);

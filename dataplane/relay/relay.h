@@ -44,6 +44,8 @@ public:
     // A TLS session has moved: publish how far, and all else with it the first time; tell
     // on_held(index, serial) when that is held. False: not now.
     virtual bool on_relay_commit(SessionIndex index, uint8_t serial, bool first, Instant now) = 0;
+    // copies() of it are to be published, as far as there is room for them.
+    virtual void on_relay_copies(SessionIndex index, Instant now) = 0;
 };
 
 struct RelayOptions {
@@ -66,7 +68,8 @@ struct RelayOptions {
 struct RelayCounters {
     uint64_t opened = 0, connected = 0, refused = 0, aborted = 0, finished = 0, unsendable = 0,
              adopted = 0, unreadable = 0, withheld = 0, woken = 0, cookies_sent = 0,
-             cookies_accepted = 0, cookies_refused = 0;
+             cookies_accepted = 0, cookies_refused = 0, copies_left_out = 0, copies_used = 0,
+             copies_refused = 0;
 };
 extern const std::span<const CounterInfo<RelayCounters>> kRelayCounters;
 
@@ -111,6 +114,15 @@ public:
     bool restore_tls(SessionIndex index, const RelayState& state, Bytes credential, Bytes progress,
                      Bytes payload, Instant now);
 
+    // What its peers sent and is in flight, for others to keep; none where nobody asked for that.
+    StreamCopies* copies(SessionIndex index);
+    const Tcb& tcb(SessionIndex index, Direction side) const;
+    // Publish all of it again.
+    void copy_again(SessionIndex index);
+    // What another node kept of `from`'s stream, for a session that was restored. Whether any of it
+    // was news: then ask for what comes behind it.
+    bool take_copy(SessionIndex index, Direction from, const StreamBlock& block, Instant now);
+
     const RelayCounters& counters() const { return counters_; }
     const ChunkPool& memory() const { return chunks_; }
     TlsShared* tls_shared() const { return tls_.get(); }
@@ -132,6 +144,9 @@ private:
     void on_event(RelaySession& s, Direction side, TcpEvent event, Instant now);
     void on_established(RelaySession& s, Direction side, Instant now);
     size_t pass_on(RelaySession& s, Direction from, Bytes bytes);
+    size_t hand_on(RelaySession& s, Direction from, Bytes bytes);
+    void keep_copy(RelaySession& s, Direction from, Bytes bytes);
+    void settle_copies(RelaySession& s, Instant now);
     void acknowledge(RelaySession& s, Direction side, Instant now);
     void note_fin(RelaySession& s, Direction side, Instant now);
     void settle(RelaySession& s, Instant now);

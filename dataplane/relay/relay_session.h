@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "dataplane/flow/session.h"
+#include "dataplane/relay/stream_copy.h"
 #include "dataplane/relay/tls_stream.h"
 #include "dataplane/tcp/endpoint.h"
 
@@ -62,8 +63,9 @@ struct RelaySession {
     static constexpr uint8_t kMaxCommits = 4;
     std::array<TlsMarks, kMaxCommits> pending{};
     uint8_t commits = 0, serial = 0;
-    bool is_protected = false;  // all that carries it on has been published once
-    Preface preface;            // where no TLS lies between them
+    bool is_protected = false;             // all that carries it on has been published once
+    Preface preface;                       // where no TLS lies between them
+    std::unique_ptr<StreamCopies> copies;  // where the service wants octets in flight kept
     TcpEndpoint client, backend;
 };
 

@@ -56,6 +56,9 @@ enum class Mode : uint8_t {
 // What a backend is told first about who the client is.
 enum class ProxyProtocol : uint8_t { off, v2 };
 
+// What standbys are told of: how far streams have come, or also the octets in flight.
+enum class Durability : uint8_t { state, payload };
+
 struct Service {
     std::string name;
     Mode mode = Mode::forward;
@@ -66,6 +69,7 @@ struct Service {
     std::vector<Pool> pools;        // likewise
     Commit commit = Commit::all;
     ProxyProtocol proxy_protocol = ProxyProtocol::off;  // where terminates_tcp()
+    Durability durability = Durability::state;          // likewise
     bool nudge = true;  // wake senders after a failover (docs/architecture.md)
     HealthCheck health;
     IdleTimeouts idle;

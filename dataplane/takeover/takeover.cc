@@ -10,6 +10,11 @@ namespace {
 
 FragmentId id_of(const SessionKey& key, FragmentKind kind) { return {key, kind, 0}; }
 
+FragmentId block_id(const SessionKey& key, Direction side, unsigned block) {
+    return {key, FragmentKind::stream,
+            static_cast<uint8_t>(static_cast<unsigned>(side) * StreamCopy::kBlocks + block)};
+}
+
 }  // namespace
 
 // ---- Capture
@@ -146,9 +151,44 @@ void Takeover::publish_application(SessionIndex index, Instant now) {
                         s.application_version, write_attributes(found->second), now);
 }
 
-void Takeover::publish_end(const Session& s, Instant now) {
+void Takeover::publish_copies(SessionIndex index, Instant now) {
+    const Session& s = *forwarder_.sessions().get(index);
+    if (s.epoch.value == 0 || s.epoch != replicator_.membership().epoch(s.group) ||
+        !publishable(index))
+        return;
+    StreamCopies& copies = *relay_->copies(index);
+    for (const Direction side : {Direction::from_client, Direction::from_backend}) {
+        const Tcb& t = relay_->tcb(index, side);
+        copies.sides[static_cast<size_t>(side)].publish(
+            [&](unsigned block, SeqNum start, Bytes octets) {
+                if (!replicator_.has_room_for_blocks()) {
+                    ++counters_.blocks_put_off;
+                    return false;
+                }
+                std::array<std::byte, kMaxFragmentValue> buffer;
+                const size_t size = write_stream_block({t.irs, t.iss, start, octets}, buffer);
+                copies.version = after(copies.version);
+                ++counters_.blocks;
+                replicator_.publish(block_id(session_key(s), side, block), s.group, copies.version,
+                                    Bytes(buffer).first(size), now);
+                return true;
+            });
+    }
+}
+
+void Takeover::erase_copies(SessionIndex index, const Session& s, Instant now) {
+    const StreamCopies* copies = relay_ ? relay_->copies(index) : nullptr;
+    if (!copies || copies->version == 0) return;
+    buried_ = std::max(buried_, copies->version + 1);
+    for (const Direction side : {Direction::from_client, Direction::from_backend})
+        for (unsigned i = 0; i < copies->sides[static_cast<size_t>(side)].used(); ++i)
+            replicator_.erase(block_id(session_key(s), side, i), s.group, copies->version + 1, now);
+}
+
+void Takeover::publish_end(SessionIndex index, const Session& s, Instant now) {
     if (s.epoch.value == 0 || s.epoch != replicator_.membership().epoch(s.group)) return;
     ++counters_.erased;
+    erase_copies(index, s, now);
     const uint32_t newest =
         std::max({s.header_version, s.segment_version, s.application_version}) + 1;
     buried_ = std::max(buried_, newest);
@@ -185,6 +225,7 @@ uint32_t Takeover::republish(uint32_t cursor, unsigned budget, Instant now) {
         else if (s.segment_version > 0)
             publish_segment(index, now);
         publish_application(index, now);
+        if (relay_ && relay_->copies(index)) relay_->copy_again(index);
     }
     return cursor;
 }
@@ -203,6 +244,9 @@ std::optional<SessionIndex> Takeover::take(const Fragment& fragment, Instant now
         case FragmentKind::application:
             if (const SessionIndex index = find(fragment.id.session))
                 apply_application(index, fragment);
+            return std::nullopt;
+        case FragmentKind::stream:
+            apply_stream(fragment, now);
             return std::nullopt;
         case FragmentKind::resumable:  // no live session's: dataplane/takeover/resumption
         case FragmentKind::alias:      // the header says all that it does; the worker follows it
@@ -317,6 +361,22 @@ std::optional<SessionIndex> Takeover::restore_tls(const SessionKey& key, Instant
         apply_application(*index, *f);
     publish_tls(*index, true, now);
     return *index;
+}
+
+// And the blocks behind it, which may have come before.
+void Takeover::apply_stream(const Fragment& first, Instant now) {
+    const SessionIndex index = find(first.id.session);
+    if (!index || !relay_) return;
+    std::optional<Fragment> next = first;
+    while (next) {
+        const auto block = read_stream_block(next->value);
+        if (!block) return void(++counters_.unreadable);
+        const unsigned side = next->id.part / StreamCopy::kBlocks;
+        if (!relay_->take_copy(index, static_cast<Direction>(side), *block, now)) return;
+        const unsigned behind = (next->id.part + 1) % StreamCopy::kBlocks;
+        next = replicator_.store().find(
+            block_id(first.id.session, static_cast<Direction>(side), behind));
+    }
 }
 
 void Takeover::apply_segment(SessionIndex index, const Fragment& segment, Instant now) {

@@ -19,7 +19,7 @@ namespace holdfast {
 
 struct TakeoverCounters {
     uint64_t restored = 0, restored_newer = 0, unreadable = 0, refused = 0, erased = 0,
-             segments = 0;
+             segments = 0, blocks = 0, blocks_put_off = 0;
 };
 inline constexpr CounterInfo<TakeoverCounters> kTakeoverCounters[] = {
     {"sessions_adopted", "Sessions carried on from fragments.", &TakeoverCounters::restored},
@@ -32,6 +32,9 @@ inline constexpr CounterInfo<TakeoverCounters> kTakeoverCounters[] = {
      &TakeoverCounters::refused},
     {"sessions_erased", "Sessions whose end was published.", &TakeoverCounters::erased},
     {"segments_published", "Segment fragments published.", &TakeoverCounters::segments},
+    {"blocks_published", "Blocks of octets in flight published.", &TakeoverCounters::blocks},
+    {"blocks_put_off", "Blocks of octets in flight that waited: the ring was busy.",
+     &TakeoverCounters::blocks_put_off},
 };
 
 class Takeover {
@@ -53,7 +56,9 @@ public:
     Published publish_tls(SessionIndex index, bool whole, Instant now);
     // Publishes the progress of sessions that moved since last time, at most `budget`.
     void publish_progress(unsigned budget, Instant now);
-    void publish_end(const Session& session, Instant now);
+    // Octets in flight, as far as the ring has room beside what sessions cannot do without.
+    void publish_copies(SessionIndex index, Instant now);
+    void publish_end(SessionIndex index, const Session& session, Instant now);
     // All fragments of up to `budget` sessions again, from `cursor` on.
     uint32_t republish(uint32_t cursor, unsigned budget, Instant now);
 
@@ -80,6 +85,8 @@ private:
     const TlsStream* tls_of(SessionIndex index) const;
     bool publishable(SessionIndex index) const;
     size_t append_relay(SessionIndex index, Instant now, MutableBytes to) const;
+    void apply_stream(const Fragment& block, Instant now);
+    void erase_copies(SessionIndex index, const Session& session, Instant now);
     void apply_application(SessionIndex index, const Fragment& part);
     void publish_application(SessionIndex index, Instant now);
     Published publish_segment(SessionIndex index, Instant now);

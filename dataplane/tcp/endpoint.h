@@ -73,6 +73,8 @@ public:
     void advance_receive(SeqNum upto);
     // The same, and the last of it is the peer's FIN.
     void advance_receive_past_fin(SeqNum upto, Instant now);
+    // Octets that the peer sent and another node kept, as if they came now. Whether any was new.
+    bool receive_copy(SeqNum seq, Bytes bytes, TcpOutput& out);
     // Asks the peer where it stands: an old octet, which any TCP answers with an ACK.
     void probe(Instant now, TcpOutput& out);
 

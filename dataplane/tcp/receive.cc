@@ -183,6 +183,18 @@ bool TcpEndpoint::deliver_in_order(Bytes bytes, TcpOutput& out) {
     return false;
 }
 
+bool TcpEndpoint::receive_copy(SeqNum seq, Bytes bytes, TcpOutput& out) {
+    const SeqNum end = seq + static_cast<uint32_t>(bytes.size()), before = tcb_.rcv_nxt;
+    const bool open = tcb_.state == TcpState::established || tcb_.state == TcpState::fin_wait_1 ||
+                      tcb_.state == TcpState::fin_wait_2;
+    if (!open || tcb_.has(Tcb::fin_received) || seq > before || end <= before) return false;
+    // It was in the window, or it would not have been kept.
+    tcb_.rcv_edge = later(tcb_.rcv_edge, end);
+    tcb_.rcv_offered = later(tcb_.rcv_offered, end);
+    deliver_in_order(bytes.subspan(static_cast<uint32_t>(before - seq)), out);
+    return tcb_.rcv_nxt != before;
+}
+
 void TcpEndpoint::deliver_ready(TcpOutput& out) {
     for (Bytes next; !reassembly_.empty() && !(next = reassembly_.ready(tcb_.rcv_nxt)).empty();)
         if (!deliver_in_order(next, out)) return;

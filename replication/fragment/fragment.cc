@@ -23,6 +23,8 @@ const char* to_string(FragmentKind kind) {
             return "resumable";
         case FragmentKind::application:
             return "application";
+        case FragmentKind::stream:
+            return "stream";
     }
     return "?";
 }
@@ -68,9 +70,10 @@ std::optional<Fragment> decode_fragment(ByteReader& from) {
     if (!from.ok() || kind >= kFragmentKinds || flags > 1) return std::nullopt;
     if (f.group.value >= kMaxGroups || f.id.session.size > f.id.session.bytes.size())
         return std::nullopt;
-    if (f.parts == 0 || f.parts > kMaxParts || f.id.part >= f.parts) return std::nullopt;
-    if (value_size > kMaxFragmentValue) return std::nullopt;
     f.id.kind = static_cast<FragmentKind>(kind);
+    if (f.parts == 0 || f.parts > kMaxParts) return std::nullopt;
+    if (is_block(f.id.kind) ? f.parts != 1 : f.id.part >= f.parts) return std::nullopt;
+    if (value_size > kMaxFragmentValue) return std::nullopt;
     f.erased = flags == 1;
     from.copy(std::as_writable_bytes(std::span(f.id.session.bytes).first(f.id.session.size)));
     f.value = from.take(value_size);

@@ -21,6 +21,7 @@ namespace holdfast {
 inline constexpr unsigned kSlots = 4096;
 inline constexpr size_t kMaxFragmentValue = 1100;  // bytes: a record of it fits one datagram
 inline constexpr unsigned kMaxParts = 18;          // a TLS record and more
+inline constexpr unsigned kMaxBlocks = 256;
 
 enum class FragmentKind : uint8_t {
     header,
@@ -30,10 +31,16 @@ enum class FragmentKind : uint8_t {
     credential,
     application,
     resumable,
+    stream,
 };
-inline constexpr unsigned kFragmentKinds = 7;
-// What no live session needs is gathered last.
-constexpr bool is_late(FragmentKind kind) { return kind == FragmentKind::resumable; }
+inline constexpr unsigned kFragmentKinds = 8;
+// What no live session needs to be carried on is gathered last.
+constexpr bool is_late(FragmentKind kind) {
+    return kind == FragmentKind::resumable || kind == FragmentKind::stream;
+}
+// Blocks of one id, up to kMaxBlocks, each with a version of its own; and a standby that runs out
+// of memory does without.
+constexpr bool is_block(FragmentKind kind) { return kind == FragmentKind::stream; }
 const char* to_string(FragmentKind kind);
 
 // Names a session to all nodes; opaque here. 13 bytes for IPv4, 37 for IPv6.

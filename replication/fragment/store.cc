@@ -36,6 +36,10 @@ FragmentStore::Put FragmentStore::put(const Fragment& fragment, Instant now) {
             return ++counters_.refreshed, Put::refreshed;
         }
     }
+    if (is_block(fragment.id.kind) && !fragment.erased && scarce()) {
+        if (index != kNone && !entries_[index].tombstone) release(index);  // an old one misleads
+        return ++counters_.spared, Put::spared;
+    }
     if (!write(index, fragment)) return ++counters_.full, Put::full;
     if (!fragment.erased) return ++counters_.stored, Put::stored;
 
@@ -48,6 +52,10 @@ FragmentStore::Put FragmentStore::put(const Fragment& fragment, Instant now) {
             index, now, fragment.version.epoch.value, fragment.version.number};
     }
     return Put::stored;
+}
+
+bool FragmentStore::scarce() const {
+    return live_ > entries_.size() / 4 * 3 || chunks_used_ * kChunk > arena_.size() / 4 * 3;
 }
 
 void FragmentStore::drop(const FragmentId& id, FragmentVersion version) {

@@ -18,12 +18,12 @@ namespace holdfast {
 
 struct StoreOptions {
     uint32_t entries = 262'144;    // 1 to 2^27
-    uint64_t bytes = 64ull << 20;  // of keys and values, in units of 16
+    uint64_t bytes = 64ull << 20;  // of keys and values, in units of 16; blocks get three quarters
     uint64_t seed = 0;
 };
 
 struct StoreCounters {
-    uint64_t stored = 0, refreshed = 0, stale = 0, full = 0, erased = 0, dropped = 0;
+    uint64_t stored = 0, refreshed = 0, stale = 0, full = 0, erased = 0, dropped = 0, spared = 0;
 };
 inline constexpr CounterInfo<StoreCounters> kStoreCounters[] = {
     {"stored", "Fragments stored or replaced by a newer version.", &StoreCounters::stored},
@@ -33,13 +33,15 @@ inline constexpr CounterInfo<StoreCounters> kStoreCounters[] = {
     {"erased", "Fragments erased because their session ended.", &StoreCounters::erased},
     {"dropped", "Fragments dropped because this node is no longer an owner.",
      &StoreCounters::dropped},
+    {"spared", "Octets in flight not kept, to leave room for what sessions cannot do without.",
+     &StoreCounters::spared},
 };
 
 class FragmentStore {
 public:
     static constexpr Duration kTombstone = Duration::seconds(5);  // longer than any repair takes
 
-    enum class Put { stored, refreshed, stale, full };
+    enum class Put { stored, refreshed, stale, full, spared };
 
     explicit FragmentStore(const StoreOptions& options);
 
@@ -110,6 +112,7 @@ private:
     uint32_t allocate_chunks(size_t bytes);
     void free_chunks(uint32_t chunk, size_t bytes);
     bool write(uint32_t index, const Fragment& fragment);
+    bool scarce() const;
     void release(uint32_t index);
 
     uint64_t seed_;

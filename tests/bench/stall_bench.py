@@ -4,6 +4,8 @@ in forward mode also without waking the senders. Default timers (20 ms x 5). Rea
 the server. Ends with 1 if a connection was lost; the logs of that lab are kept then.
 
     HOLDFAST_BUILD=build tests/bench/stall_bench.py [--kills 30] [--connections 20] [--kinds forward,proxy,tls,no-nudge]
+
+The kinds proxy-payload and tls-payload have `durability = payload`.
 """
 import argparse
 import json
@@ -19,6 +21,7 @@ KILLS_A_LAB = 5  # then the senders' path MTU has been lowered often enough to b
 
 
 KINDS = {"forward": {"mode": "forward"}, "proxy": {"mode": "proxy"}, "tls": {"mode": "tls"},
+         "proxy-payload": {"mode": "proxy", "durability": "payload"}, "tls-payload": {"mode": "tls", "durability": "payload"},
          "no-nudge": {"mode": "forward", "nudge": False}}
 
 

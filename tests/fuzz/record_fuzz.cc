@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "dataplane/relay/stream_copy.h"
 #include "dataplane/takeover/capture.h"
 #include "dataplane/takeover/relay_capture.h"
 #include "dataplane/takeover/resumption_capture.h"
@@ -61,6 +62,10 @@ void values(Bytes input) {
     Session session;
     read_segment(f, session, rest);
     read_alias(f);
+    if (const auto block = read_stream_block(input)) {
+        std::array<std::byte, kMaxFragmentValue> buffer;
+        require(std::ranges::equal(Bytes(buffer).first(write_stream_block(*block, buffer)), input));
+    }
     if (const auto attributes = read_attributes(input)) write_attributes(*attributes);
 }
 

@@ -48,6 +48,7 @@ WorkerOptions Cluster::worker_options(uint8_t node) const {
     web.pools = {{ip("203.0.113.200"), 10000, 19999}};
     web.health.enabled = false;
     web.commit = options_.commit;
+    web.durability = options_.durability;
     Group group{kGroup, {}, kVirtualMac};
     for (uint8_t i = 0; i < options_.nodes; ++i) group.order.push_back({i});
 
@@ -217,6 +218,7 @@ void Cluster::flood(uint8_t node, uint16_t count) {
 }
 
 void Cluster::send_bytes(Side side, const std::vector<std::byte>& frame) {
+    if (hosts_cut_.contains(side)) return;
     if (!random_.chance(options_.wire_loss)) to_node(side, frame);
 }
 
@@ -295,7 +297,7 @@ bool Cluster::held(const Node& from, SessionIndex index, std::string_view what, 
 void Cluster::to_host(Side side, Bytes frame) {
     const auto ethernet = parse_ethernet(frame);
     if (ethernet->type == kEtherTypeArp) return host_arp(side, frame);
-    if (ethernet->type != kEtherTypeIpv4) return;
+    if (ethernet->type != kEtherTypeIpv4 || hosts_cut_.contains(side)) return;
     const auto header = parse_ipv4(frame.subspan(ethernet->size));
     if (!header || header->protocol != kProtocolTcp) return;
     host_tcp(side, parse_frame(frame));

@@ -30,7 +30,8 @@ struct ClusterOptions {
     uint64_t seed = 1;
     double ring_loss = 0;
     Mode mode = Mode::forward;
-    double wire_loss = 0;      // between hosts and nodes
+    double wire_loss = 0;  // between hosts and nodes
+    Durability durability = Durability::state;
     size_t resumable = 4'096;  // TLS sessions of a worker
     uint32_t embryonic = 1'024;
 };
@@ -63,6 +64,10 @@ public:
     }
     // Frames of the ring from one node to another are lost.
     void cut_between(uint8_t from, uint8_t to) { cut_pairs_.insert({from, to}); }
+    // Hosts of one side neither hear nor are heard.
+    void cut_hosts(Side side, bool on = true) {
+        on ? void(hosts_cut_.insert(side)) : void(hosts_cut_.erase(side));
+    }
     void set_ring_loss(double loss) { ring_loss_ = loss; }
 
     // Clients: each writes `messages` lines, waiting for the echo of one before the next.
@@ -164,6 +169,7 @@ private:
     std::vector<std::unique_ptr<Node>> nodes_;
     std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
     std::set<uint8_t> ring_cut_;
+    std::set<Side> hosts_cut_;
     std::set<std::pair<uint8_t, uint8_t>> cut_pairs_;
     std::map<Side, int> learned_;  // which node's port the virtual MAC was last seen on
     std::vector<Client> clients_;

@@ -120,6 +120,23 @@ protected:
         }
         return told == c->hosts().size();
     }
+    uint64_t received_by_holder(Side sender) {
+        uint64_t n = 0;
+        const uint8_t h = *c->holder();
+        for (size_t i = 0; i < c->hosts().size(); ++i) {
+            const RelayState s =
+                c->worker(h).relay()->state(c->session_of_transfer(i, h), c->now());
+            const Tcb& t = sender == Side::front ? s.client : s.backend;
+            n += static_cast<uint32_t>(t.rcv_nxt - (t.irs + 1));
+        }
+        return n;
+    }
+    uint64_t heard_by(Side reader) {
+        uint64_t n = 0;
+        for (size_t i = 0; i < c->hosts().size(); ++i)
+            n += reader == Side::front ? c->hosts().client(i).heard : c->hosts().server(i)->heard;
+        return n;
+    }
     Duration below(int64_t microseconds) {
         return Duration::microseconds(
             static_cast<int64_t>(c->random().below(static_cast<uint64_t>(microseconds))));
@@ -148,7 +165,8 @@ TEST_F(RelayClusterTest, ADeathAtEveryStageOfConnections) {
         start({.copies = 1 + static_cast<unsigned>(seed % 3),
                .commit = seed % 4 == 3 ? Commit::any : Commit::all,
                .seed = 2000 + seed,
-               .ring_loss = seed % 2 ? 0.02 : 0});
+               .ring_loss = seed % 2 ? 0.02 : 0,
+               .durability = seed / 2 % 2 ? Durability::payload : Durability::state});
         const uint8_t h = *c->holder();
         for (int i = 0; i < 30; ++i) {
             c->transfer(random_plan(3000));
@@ -259,6 +277,42 @@ TEST_F(RelayClusterTest, IdleSessionsAreCarriedOnAndCovered) {
     }
 }
 
+// What a host had sent to the dead node and the other host has not heard: standbys have it,
+// although its sender is never heard again; and if they were not to keep it, it is gone.
+TEST_F(RelayClusterTest, OctetsInFlightOutliveTheirSender) {
+    for (const Durability durability : {Durability::payload, Durability::state})
+        for (const unsigned r : {1u, 2u})
+            for (const Side sender : {Side::back, Side::front}) {
+                SCOPED_TRACE(std::to_string(r) + (sender == Side::back ? " back" : " front"));
+                const Side reader = sender == Side::back ? Side::front : Side::back;
+                start(
+                    {.copies = r, .seed = 6000 + r, .mode = Mode::proxy, .durability = durability});
+                for (int i = 0; i < 10; ++i)
+                    c->transfer({.client_says = 100'000,
+                                 .server_says = 100'000,
+                                 .client_closes = false,
+                                 .server_closes = false});
+                ASSERT_TRUE(c->run_until([&] { return c->hosts().client(9).heard > 20'000; }));
+                c->cut_hosts(reader);
+                c->run(Duration::milliseconds(30));
+                const uint64_t held = received_by_holder(sender), heard = heard_by(reader);
+                ASSERT_GT(held, heard + 200'000);
+                c->cut_hosts(sender);
+                c->kill(*c->holder());
+                c->cut_hosts(reader, false);
+                const bool all =
+                    c->run_until([&] { return heard_by(reader) >= held; }, Duration::seconds(20));
+                EXPECT_EQ(all, durability == Durability::payload)
+                    << heard << ", then " << heard_by(reader) << " of " << held;
+                c->cut_hosts(sender, false);
+                for (size_t i = 0; i < c->hosts().size(); ++i) {
+                    close(c->hosts().client(i));
+                    close(*c->hosts().server(i));
+                }
+                expect_all_end(Duration::seconds(200));
+            }
+}
+
 TEST_F(RelayClusterTest, AHandoverLosesNothing) {
     start({.seed = 6000});
     for (int i = 0; i < 20; ++i) {
@@ -283,7 +337,8 @@ TEST_F(RelayClusterTest, RandomFaultsOneAtATime) {
         start({.copies = 2 + static_cast<unsigned>(seed % 2),
                .seed = 7000 + seed,
                .ring_loss = 0.01,
-               .wire_loss = seed % 2 ? 0.01 : 0});
+               .wire_loss = seed % 2 ? 0.01 : 0,
+               .durability = seed / 2 % 2 ? Durability::payload : Durability::state});
         for (int round = 0; round < 3; ++round) {
             for (int i = 0; i < 8; ++i) {
                 Plan p = random_plan(i % 2 ? 5000 : 1'000'000);

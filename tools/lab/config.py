@@ -32,6 +32,7 @@ def service(options, name, port, number, backends, folder):
     text = table("[service]", name=name, group=1, vip=[plan.VIP4, plan.VIP6], port=port, mode=options.mode,
                  commit=options.commit, nudge=options.nudge,
                  proxy_protocol=options.proxy_protocol if number == 0 and options.proxy_protocol != "off" else None,
+                 durability=options.durability if options.durability != "state" else None,
                  pool=[f"203.0.113.{200 + number}", f"2001:db8:2::{200 + number}"],
                  health=None if options.health else False)
     if options.mode == "tls":

@@ -28,6 +28,7 @@ class Options:
     copies: int = 2
     mode: str = "forward"  # forward | proxy | tls
     proxy_protocol: str = "off"  # off | v2; nginx logs whom it was told of
+    durability: str = "state"  # state | payload
     commit: str = "all"  # all | any | none
     nudge: bool = True
     ring: str = "udp"  # udp (multicast) | unicast | dpdk
