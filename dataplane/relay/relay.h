@@ -67,7 +67,7 @@ struct RelayOptions {
 
 struct RelayCounters {
     uint64_t opened = 0, connected = 0, refused = 0, aborted = 0, finished = 0, unsendable = 0,
-             adopted = 0, unreadable = 0, withheld = 0, woken = 0, cookies_sent = 0,
+             adopted = 0, unreadable = 0, withheld = 0, woken = 0, urged = 0, cookies_sent = 0,
              cookies_accepted = 0, cookies_refused = 0, copies_left_out = 0, copies_used = 0,
              copies_refused = 0;
 };
@@ -170,6 +170,8 @@ private:
     void arm(RelaySession& s);
     void probe(RelaySession& s, Instant now);
     void wake_senders(RelaySession& s, Instant now);
+    void watch_sender(RelaySession& s, Direction side, const TcpSegment& segment, Instant now);
+    void urge_senders(RelaySession& s, Instant now);
 
     RelayOptions options_;
     TcpConfig client_v6_, backend_v6_;

@@ -4,6 +4,11 @@
 #include "dataplane/relay/relay_link.h"
 
 namespace holdfast {
+namespace {
+// What a woken sender needs beside a round trip to be heard.
+constexpr Duration kUrgeAfter = Duration::milliseconds(3);
+}  // namespace
+
 void Relay::restore(SessionIndex index, const RelayState& state, Instant now) {
     const RelaySession* known = find(index);
     // What the peers told is newer than any fragment.
@@ -58,7 +63,7 @@ void Relay::probe(RelaySession& s, Instant now) {
         s.end(side).probe(now, link);
     }
     const Session& session = *forwarder_.sessions().get(s.index);
-    s.to_wake = services_[session.service].nudge ? 3 : 0;
+    s.to_wake = s.waking = services_[session.service].nudge ? 3 : 0;
 }
 
 // A receiver has said how far it is: the other side's sender may go on from there.
@@ -76,6 +81,32 @@ void Relay::wake_senders(RelaySession& s, Instant now) {
     }
     s.to_wake &= static_cast<uint8_t>(~s.answered);
     s.answered = 0;
+}
+
+// Answering the probe a peer says how far it has sent. Whoever has octets in flight that never came
+// should send them again now that it was woken.
+void Relay::watch_sender(RelaySession& s, Direction side, const TcpSegment& segment, Instant now) {
+    RelaySession::Waiting& w = s.waiting[static_cast<size_t>(side)];
+    if (segment.length() > 0) {
+        s.waking &= static_cast<uint8_t>(~side_bit(side));
+        w.until = Instant::max();
+    } else if (w.until == Instant::max() && segment.seq > s.end(side).state().rcv_nxt) {
+        const uint32_t rtt_us = s.end(side).state().srtt_us;
+        w = {segment.seq, now + kUrgeAfter + Duration::microseconds(rtt_us + rtt_us / 2)};
+    }
+}
+
+// It does not when its segments fit what the ICMP message said, however full its window is of them.
+void Relay::urge_senders(RelaySession& s, Instant now) {
+    for (const Direction side : {Direction::from_client, Direction::from_backend}) {
+        RelaySession::Waiting& w = s.waiting[static_cast<size_t>(side)];
+        if (now < w.until) continue;
+        s.waking &= static_cast<uint8_t>(~side_bit(side));
+        w.until = Instant::max();
+        Link link(*this, s, side, now);
+        s.end(side).urge(w.next, now, link);
+        ++counters_.urged;
+    }
 }
 
 }  // namespace holdfast

@@ -114,6 +114,14 @@ void TcpEndpoint::probe(Instant now, TcpOutput& out) {
     if (open) send_ack(tcb_.snd_una - 1, now, out);
 }
 
+void TcpEndpoint::urge(SeqNum peer_next, Instant now, TcpOutput& out) {
+    const bool open = tcb_.state >= TcpState::established && tcb_.state != TcpState::time_wait;
+    const SeqNum last = peer_next - config_.mss;
+    if (!open || !tcb_.has(Tcb::sack) || peer_next <= tcb_.rcv_nxt + 1) return;
+    duplicate_ = SackBlock{later(last, tcb_.rcv_nxt + 1), peer_next};
+    send_ack(ack_sequence(), now, out);
+}
+
 void TcpEndpoint::on_packet_too_big(uint16_t mss, SeqNum quoted_seq, Instant now) {
     if (!may_send_data() || quoted_seq < tcb_.snd_una || quoted_seq >= tcb_.snd_max) return;
     mss = std::max(mss, std::min(config_.min_path_mss, tcb_.mss));

@@ -77,6 +77,10 @@ public:
     bool receive_copy(SeqNum seq, Bytes bytes, TcpOutput& out);
     // Asks the peer where it stands: an old octet, which any TCP answers with an ACK.
     void probe(Instant now, TcpOutput& out);
+    // Makes a peer that waits for its timer send again what is before `peer_next`, its SND.NXT: by
+    // a SACK of the last segment, which has overtaken all others then (RFC 8985). That one never
+    // came; the peer keeps it all the same until it is acknowledged (RFC 2018 section 8).
+    void urge(SeqNum peer_next, Instant now, TcpOutput& out);
 
     const Tcb& state() const { return tcb_; }
     // For another node: its clock begins at the moment `now`.

@@ -36,8 +36,9 @@ def tell_lost(lab, records, took):
     print(f"# adoption: {took}; logs: {lab.keep_logs()}", flush=True)
 
 
-def one_kill(lab, connections):
-    traffic = Traffic(lab, downloads=connections // 2, uploads=connections - connections // 2, seconds=4, rate=200_000)
+def one_kill(lab, connections, step_ms):
+    traffic = Traffic(lab, downloads=connections // 2, uploads=connections - connections // 2, seconds=4, rate=200_000,
+                      step_ms=step_ms)
     traffic.wait_moving()
     holder = lab.holder()
     lab.kill(holder)
@@ -55,13 +56,13 @@ def one_kill(lab, connections):
             "connections": len(result.records), "first_packet_ms": took.get("first_packet_ms"), "lag_ms": result.lag_ms}
 
 
-def measure(kind, kills, connections):
+def measure(kind, kills, connections, step_ms):
     rounds = []
     while len(rounds) < kills:
-        name = f"stall_{kind.replace('-', '')}{len(rounds)}"  # its own, so that the logs of several are kept
+        name = f"st_{kind.replace('-', '')}{len(rounds)}"  # its own, so that the logs of several are kept
         with Lab.up(name, Options(**KINDS[kind])) as lab:
             for _ in range(min(KILLS_A_LAB, kills - len(rounds))):
-                rounds.append(one_kill(lab, connections))
+                rounds.append(one_kill(lab, connections, step_ms))
                 r = rounds[-1]
                 print(f"# {kind} kill {len(rounds)}: median {statistics.median(r['stalls_ms']):.0f} ms, worst "
                       f"{r['stalls_ms'][-1]:.0f} ms, {r['lost']} lost; the clients ran {r['lag_ms']:.0f} ms late at worst",
@@ -79,10 +80,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=30, help="in each mode; half as many without nudge (30)")
     parser.add_argument("--connections", type=int, default=20)
+    parser.add_argument("--step-ms", type=int, default=20,
+                        help="a write each so often: half of it, on average, had passed in silence at the kill (20)")
     parser.add_argument("--kinds", default=",".join(KINDS), help=f"some of {','.join(KINDS)}")
     parser.add_argument("--json", help="write all figures here")
     arguments = parser.parse_args()
-    found = {kind: measure(kind, max(1, arguments.kills // (2 if kind == "no-nudge" else 1)), arguments.connections)
+    found = {kind: measure(kind, max(1, arguments.kills // (2 if kind == "no-nudge" else 1)), arguments.connections,
+                           arguments.step_ms)
              for kind in arguments.kinds.split(",")}
     print("| longest stall of a connection, ms | min | p10 | median | p90 | p99 | max |")
     print("|---|---|---|---|---|---|---|")
