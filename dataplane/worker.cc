@@ -218,8 +218,9 @@ void Worker::on_release(GateTag tag, Bytes packet, Instant now) {
 void Worker::renew(GateTag tag, GateNeed& need, Instant now) {
     const SessionIndex index = SessionIndex::from_packed(tag.id);
     if (!forwarder_.sessions().get(index)) return;
-    const Published p = tag.what & kProgress ? takeover_.publish_tls(index, tag.what & kWhole, now)
-                                             : takeover_.publish(index, now);
+    const bool progress = (tag.what & kProgress) && relay_->tls(index);
+    const Published p = progress ? takeover_.publish_tls(index, tag.what & kWhole, now)
+                                 : takeover_.publish(index, now);
     need.position = p.position;
     need.owners = p.owners;
     need.also = p.also;

@@ -119,6 +119,7 @@ private:
                         Instant now) override;
     void on_relay_changed(SessionIndex index, Instant now) override;
     bool on_relay_commit(SessionIndex index, uint8_t serial, bool first, Instant now) override;
+    void on_relay_finished(SessionIndex index, Instant now) override;
     void on_relay_copies(SessionIndex index, Instant now) override;
     // ReplicatorEvents
     void on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant now) override;

@@ -21,6 +21,10 @@ void Worker::answer_syn(const Frame& frame, const Step& step, Instant now) {
     if (size > 0) outlet_.transmit(Side::front, Bytes(buffer).first(size));
 }
 
+void Worker::on_relay_finished(SessionIndex index, Instant now) {
+    takeover_.publish_finished(index, now);
+}
+
 void Worker::on_relay_copies(SessionIndex index, Instant now) {
     takeover_.publish_copies(index, now);
 }

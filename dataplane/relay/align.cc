@@ -12,7 +12,6 @@ void align_stream(Tcb& from, Tcb& to, const Preface& preface = {}) {
     // is then not one of a byte.
     if (!fin_acked) from.clear(Tcb::fin_received | Tcb::peer_closed_told);
     from.rcv_nxt = passed_from(from, to, to.snd_una, preface);
-    to.snd_nxt = to.snd_una;
 }
 
 // RFC 9293 section 3.3.2, where a FIN that was sent was also acknowledged, or is sent again.
@@ -20,6 +19,10 @@ TcpState state_of(const Tcb& t) {
     if (t.has(Tcb::fin_queued) && t.snd_una == t.fin_seq + 1)
         return t.has(Tcb::fin_received) ? TcpState::time_wait : TcpState::fin_wait_2;
     return t.has(Tcb::fin_received) ? TcpState::close_wait : TcpState::established;
+}
+
+bool is_over(const Tcb& t) {
+    return t.has(Tcb::fin_queued) && t.snd_una == t.fin_seq + 1 && t.has(Tcb::fin_received);
 }
 
 bool knows_less(const Tcb& a, const Tcb& b) {
@@ -53,8 +56,12 @@ RelayState align(const RelayState& state) {
         a.preface = {};
         return a;
     }
-    align_stream(a.client, a.backend, a.preface);
-    align_stream(a.backend, a.client);
+    for (Tcb* t : {&a.client, &a.backend}) t->snd_nxt = t->snd_una;
+    // Of a stream that is over both ends know where it ended, whatever lay between them.
+    if (!is_over(a.client) || !is_over(a.backend)) {
+        align_stream(a.client, a.backend, a.preface);
+        align_stream(a.backend, a.client);
+    }
     a.client.state = state_of(a.client);
     a.backend.state = state_of(a.backend);
     return a;

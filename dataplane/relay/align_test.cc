@@ -99,6 +99,18 @@ TEST(Align, TwiceIsOnce) {
         }
 }
 
+// What lay between the ends is forgotten (TLS made other octets of the same stream): each knows
+// where it ended.
+TEST(Align, WhatIsOverStandsWhereItEnded) {
+    const Stream ended{100, 100, true, true, true};
+    RelayState s = state_of(ended, ended, RelayStage::closing);
+    s.client.rcv_nxt = s.client.rcv_nxt + 4000;
+    const RelayState a = align(s);
+    EXPECT_EQ(a.client.rcv_nxt, s.client.rcv_nxt);
+    EXPECT_EQ(a.client.state, TcpState::time_wait);
+    EXPECT_EQ(a.backend.state, TcpState::time_wait);
+}
+
 // The two blocks are one end's each: one may know of less than the other.
 TEST(Align, OneSideThatIsBehindIsBelieved) {
     RelayState s = state_of({.received = 1000, .acked = 1000}, {}, RelayStage::open);

@@ -67,9 +67,11 @@ TcpConfig for_v6(TcpConfig c) {
     return c;
 }
 
-// Nothing of its peer's is to come any more, and nothing of ours to be acknowledged.
+// Nothing of its peer's is to come any more, and nothing of either side to be acknowledged.
 bool is_done(const TcpEndpoint& e) {
-    return e.state().state == TcpState::closed || e.state().state == TcpState::time_wait;
+    const Tcb& t = e.state();
+    return t.state == TcpState::closed ||
+           (t.state == TcpState::time_wait && e.ack_point() == t.rcv_nxt);
 }
 
 }  // namespace
@@ -328,7 +330,7 @@ void Relay::note_fin(RelaySession& s, Direction side, Instant now) {
 
 // What `side` has acknowledged of what we passed on, the other side may be told.
 void Relay::acknowledge(RelaySession& s, Direction side, Instant now) {
-    if (s.tls) return;  // TlsStream::advance() looks
+    if (s.tls || s.stage == RelayStage::closing) return;  // TlsStream::advance() looks
     const Tcb& to = s.end(side).state();
     TcpEndpoint& source = s.end(opposite(side));
     if (s.stage < RelayStage::committing) return;
@@ -348,7 +350,7 @@ void Relay::acknowledge(RelaySession& s, Direction side, Instant now) {
 void Relay::settle(RelaySession& s, Instant now) {
     if (s.tls && !s.failed) step_tls(s, now);
     if (s.failed) return abort_both(s, now);
-    if (!s.tls) {
+    if (!s.tls && s.stage != RelayStage::closing) {
         s.client.set_receive_room(static_cast<uint32_t>(s.backend.write_room()));
         s.backend.set_receive_room(static_cast<uint32_t>(s.client.write_room()));
     }
@@ -386,7 +388,10 @@ void Relay::finish_if_done(RelaySession& s, Instant now) {
     s.stage = RelayStage::closing;
     ++counters_.finished;
     forwarder_.set_state(s.index, SessionState::time_wait, now);
-    events_.on_relay_changed(s.index, now);
+    s.changed = false;
+    events_.on_relay_finished(s.index, now);
+    s.tls.reset();  // its keys, and all that it kept
+    s.copies.reset();
 }
 
 // As the forwarder knows progress: where both ends' streams are.

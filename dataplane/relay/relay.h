@@ -44,6 +44,8 @@ public:
     // A TLS session has moved: publish how far, and all else with it the first time; tell
     // on_held(index, serial) when that is held. False: not now.
     virtual bool on_relay_commit(SessionIndex index, uint8_t serial, bool first, Instant now) = 0;
+    // Both its streams are over: what is left is to answer retransmissions, by a header alone.
+    virtual void on_relay_finished(SessionIndex index, Instant now) = 0;
     // copies() of it are to be published, as far as there is room for them.
     virtual void on_relay_copies(SessionIndex index, Instant now) = 0;
 };

@@ -46,7 +46,7 @@ void Relay::carry_on(RelaySession& s, const RelayState& aligned, Instant now) {
     }
     if (s.stage != RelayStage::opening || s.tls) {
         s.client.allow_ack(aligned.client.rcv_nxt);
-        s.to_probe = true;
+        s.to_probe = s.stage != RelayStage::closing;
     }
     s.told_client = s.client.state().snd_una;
     s.told_backend = s.backend.state().snd_una;

@@ -141,6 +141,9 @@ public:
                         Instant now) override;
     void on_relay_changed(SessionIndex index, Instant now) override;
     bool on_relay_commit(SessionIndex, uint8_t, bool, Instant) override { return false; }
+    void on_relay_finished(SessionIndex index, Instant now) override {
+        on_relay_changed(index, now);
+    }
     void on_relay_copies(SessionIndex, Instant) override {}
 
 private:

@@ -12,6 +12,9 @@ constexpr CounterInfo<C> kTable[] = {
     {"handshakes_failed", "Handshakes that failed.", &C::handshakes_failed},
     {"handshakes_overloaded", "Clients turned away because too many handshakes waited.",
      &C::overloaded},
+    {"sessions_refused",
+     "Clients turned away at their ClientHello because worker.tls_sessions live ones were here.",
+     &C::no_room},
     {"records_cut", "Records of ours begun.", &C::cuts},
     {"records_recut", "Records sealed again after an adoption.", &C::recut},
     {"alerts_sent", "Alerts of ours, close_notify included.", &C::alerts_sent},
@@ -38,10 +41,18 @@ void drop_front(std::vector<std::byte>& bytes, size_t n) {
     bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
 }
 
+// It is established, or was and came to its end.
+bool has_stream(const TcpEndpoint& e) {
+    const Tcb& t = e.state();
+    const bool ended =
+        t.state == TcpState::closed && t.has(Tcb::fin_queued) && t.snd_una > t.fin_seq;
+    return ended || t.state >= TcpState::established;
+}
+
 // Octets of our stream to the backend that it has acknowledged, a FIN among them.
 uint32_t acknowledged_by(const TcpEndpoint& backend) {
     const Tcb& t = backend.state();
-    if (t.state < TcpState::established) return 0;
+    if (!has_stream(backend)) return 0;
     return static_cast<uint32_t>(t.snd_una - (t.iss + 1));
 }
 
@@ -58,8 +69,6 @@ TlsClientFacts facts_of(const TlsDetached& d, size_t room) {
     take(f.server_name, d.sni);
     return f;
 }
-
-bool has_stream(const TcpEndpoint& e) { return e.state().state >= TcpState::established; }
 
 }  // namespace
 
@@ -111,7 +120,15 @@ void TlsStream::advance(TcpEndpoint& client, TcpEndpoint& backend, Instant now) 
 // ---------------------------------------------------------------------------------------------
 
 void TlsStream::start_step(Instant now) {
-    if (!task_ || in_.empty() || !wish_.settle(in_, shared_.wishes, *task_, now)) return;
+    if (!task_ || in_.empty()) return;
+    // Room for its keys, before a handshake is spent on it.
+    if (!initial_) initial_ = SecretPtr<TlsRecordState>(shared_.states);
+    if (!initial_) {
+        ++shared_.counters.no_room;
+        phase_ = Phase::failed;
+        return;
+    }
+    if (!wish_.settle(in_, shared_.wishes, *task_, now)) return;
     task_->input.assign(in_.begin(), in_.end());
     task_->output.clear();
     if (shared_.handshakes.submit(task_)) {
@@ -147,8 +164,8 @@ void TlsStream::on_handshake(std::unique_ptr<HandshakeTask> task, TcpEndpoint& c
 void TlsStream::finish_handshake(HandshakeTask& task, TcpEndpoint& client) {
     const TlsRecordState& state = *task.detached->state;
     layer_ = TlsRecordLayer::make(shared_.records, state);
-    initial_ = SecretPtr<TlsRecordState>(shared_.states);
-    if (!layer_ || !initial_ || task.output.size() > kMaxTail) {
+    if (!layer_ || task.output.size() > kMaxTail) {
+        ++shared_.counters.handshakes_failed;
         phase_ = Phase::failed;
         client.shutdown();
         return;

@@ -39,8 +39,8 @@ struct TlsMarks {
 };
 
 struct TlsStreamCounters {
-    uint64_t handshakes = 0, resumed = 0, handshakes_failed = 0, overloaded = 0, cuts = 0,
-             recut = 0, alerts_sent = 0, early_acknowledged = 0, unprovable = 0;
+    uint64_t handshakes = 0, resumed = 0, handshakes_failed = 0, overloaded = 0, no_room = 0,
+             cuts = 0, recut = 0, alerts_sent = 0, early_acknowledged = 0, unprovable = 0;
 };
 extern const std::span<const CounterInfo<TlsStreamCounters>> kTlsStreamCounters;
 

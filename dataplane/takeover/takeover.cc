@@ -185,6 +185,22 @@ void Takeover::erase_copies(SessionIndex index, const Session& s, Instant now) {
             replicator_.erase(block_id(session_key(s), side, i), s.group, copies->version + 1, now);
 }
 
+void Takeover::erase_secrets(const Session& s, Instant now) {
+    if (!s.has(Session::kRelayed) || services_[s.service].mode != Mode::tls) return;
+    for (const FragmentKind kind : {FragmentKind::credential, FragmentKind::payload})
+        for (uint8_t part = 0; part < (kind == FragmentKind::payload ? kMaxParts : 1); ++part)
+            replicator_.erase({session_key(s), kind, part}, s.group,
+                              std::max(s.header_version, s.segment_version) + 1, now);
+}
+
+void Takeover::publish_finished(SessionIndex index, Instant now) {
+    publish_header(index, now);
+    const Session& s = *forwarder_.sessions().get(index);
+    if (s.epoch.value == 0 || s.epoch != replicator_.membership().epoch(s.group)) return;
+    erase_secrets(s, now);
+    erase_copies(index, s, now);
+}
+
 void Takeover::publish_end(SessionIndex index, const Session& s, Instant now) {
     if (s.epoch.value == 0 || s.epoch != replicator_.membership().epoch(s.group)) return;
     ++counters_.erased;
@@ -195,12 +211,7 @@ void Takeover::publish_end(SessionIndex index, const Session& s, Instant now) {
     replicator_.erase(id_of(session_key(s), FragmentKind::header), s.group, s.header_version + 1,
                       now);
     replicator_.erase(id_of(alias_key(s), FragmentKind::alias), s.group, s.header_version + 1, now);
-    if (s.has(Session::kRelayed) && services_[s.service].mode == Mode::tls) {
-        for (const FragmentKind kind : {FragmentKind::credential, FragmentKind::payload})
-            for (uint8_t part = 0; part < (kind == FragmentKind::payload ? kMaxParts : 1); ++part)
-                replicator_.erase({session_key(s), kind, part}, s.group,
-                                  std::max(s.header_version, s.segment_version) + 1, now);
-    }
+    erase_secrets(s, now);
     if (s.segment_version > 0)
         replicator_.erase(id_of(session_key(s), FragmentKind::segment), s.group,
                           s.segment_version + 1, now);
@@ -273,7 +284,8 @@ std::optional<SessionIndex> Takeover::restore(const Fragment& header, Instant no
     }
     // Writing goes on from the newest state there is or not at all: that is known when all has been
     // gathered.
-    if (services_[session->service].mode == Mode::tls) return std::nullopt;
+    const bool over = relay_state && relay_state->stage == RelayStage::closing;
+    if (services_[session->service].mode == Mode::tls && !over) return std::nullopt;
     if (const SessionIndex known = find(header.id.session)) {
         Session& s = *forwarder_.sessions().get(known);
         const bool same = backend_key(s) == backend_key(*session);

@@ -58,6 +58,8 @@ public:
     void publish_progress(unsigned budget, Instant now);
     // Octets in flight, as far as the ring has room beside what sessions cannot do without.
     void publish_copies(SessionIndex index, Instant now);
+    // Both streams are over: a header that says so, and nothing else of it, is kept.
+    void publish_finished(SessionIndex index, Instant now);
     void publish_end(SessionIndex index, const Session& session, Instant now);
     // All fragments of up to `budget` sessions again, from `cursor` on.
     uint32_t republish(uint32_t cursor, unsigned budget, Instant now);
@@ -86,6 +88,7 @@ private:
     bool publishable(SessionIndex index) const;
     size_t append_relay(SessionIndex index, Instant now, MutableBytes to) const;
     void apply_stream(const Fragment& block, Instant now);
+    void erase_secrets(const Session& session, Instant now);
     void erase_copies(SessionIndex index, const Session& session, Instant now);
     void apply_application(SessionIndex index, const Fragment& part);
     void publish_application(SessionIndex index, Instant now);
