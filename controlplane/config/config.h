@@ -79,7 +79,7 @@ struct WorkerConfig {
     uint32_t embryonic = 16'384;     // of each worker, at most sessions
     IdlePolicy idle = IdlePolicy::sleep;
     uint32_t handshake_threads = 1;        // of the node
-    uint32_t tls_sessions = 4'096;         // of each worker
+    uint32_t tls_sessions = 32'768;        // of each worker
     uint32_t resumable_sessions = 16'384;  // likewise
 };
 

@@ -107,7 +107,7 @@ constexpr std::array kKeys{
         "Half-open sessions of each worker; they cannot evict established ones."},
     Key{"worker", "handshake_threads", K::integer, "1", 1, 64, "",
         "Threads that run TLS handshakes, for all workers."},
-    Key{"worker", "tls_sessions", K::integer, "4096", 16, 1 << 22, "",
+    Key{"worker", "tls_sessions", K::integer, "32768", 16, 1 << 22, "",
         "TLS sessions of each worker; each takes 640 octets of locked memory."},
     Key{"worker", "resumable_sessions", K::integer, "16384", 0, 1 << 20, "",
         "TLS sessions a worker knows for clients of TLS 1.2 without tickets to resume, each 400 "

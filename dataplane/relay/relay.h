@@ -60,7 +60,7 @@ struct RelayOptions {
     std::vector<std::shared_ptr<const TlsContext>> tls;
     Handshakes* handshakes = nullptr;
     TlsSessionSource* sessions = nullptr;  // that clients resume by their identifier
-    uint32_t tls_connections = 4'096;      // of the worker; each takes 640 octets of locked memory
+    uint32_t tls_connections = 32'768;     // of the worker; each takes 640 octets of locked memory
     // A header is published again after so many bytes of either side: one that is older than
     // kRelearnBound would be of no use.
     uint32_t header_every = 1u << 28;

@@ -26,33 +26,14 @@ constexpr CounterInfo<C> kTable[] = {
 
 constexpr size_t kInLimit = 96 * 1024;   // ciphertext that waits: a few records
 constexpr size_t kOutLimit = 96 * 1024;  // plaintext likewise
-// A record ends with its segment and is of use at once. More is not only slower to be of use: an
-// adopter needs the whole of a record's plaintext again before it may acknowledge any of it, and a
-// backend whose congestion window fell to one segment sends no second one before that. Below any
-// MSS that wake_senders() leaves (1,280 octets of IPv6 packet, 72 of headers).
-constexpr size_t kRecord = 1'200;
 // Of the handshake's last flight, and of the names in TlsClientFacts beside the longest of these.
 constexpr size_t kMaxTail = 1'024 - kMaxTlsRecordState - 8;
 constexpr size_t kMaxNames = TlsStream::kMaxCredential - 1'024 - 6;
-// A client that has more to send and may goes on within this.
-constexpr Duration kPatience = Duration::milliseconds(2);
-
-void drop_front(std::vector<std::byte>& bytes, size_t n) {
-    bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
-}
-
-// It is established, or was and came to its end.
-bool has_stream(const TcpEndpoint& e) {
-    const Tcb& t = e.state();
-    const bool ended =
-        t.state == TcpState::closed && t.has(Tcb::fin_queued) && t.snd_una > t.fin_seq;
-    return ended || t.state >= TcpState::established;
-}
 
 // Octets of our stream to the backend that it has acknowledged, a FIN among them.
 uint32_t acknowledged_by(const TcpEndpoint& backend) {
     const Tcb& t = backend.state();
-    if (!has_stream(backend)) return 0;
+    if (!backend.has_stream()) return 0;
     return static_cast<uint32_t>(t.snd_una - (t.iss + 1));
 }
 
@@ -86,12 +67,10 @@ void TlsStream::on_client_bytes(Bytes bytes) {
         in_start_ = in_start_ + static_cast<uint32_t>(bytes.size());
         return;
     }
-    in_.insert(in_.end(), bytes.begin(), bytes.end());
+    in_.append(bytes);
 }
 
-void TlsStream::on_backend_bytes(Bytes bytes) {
-    out_.insert(out_.end(), bytes.begin(), bytes.end());
-}
+void TlsStream::on_backend_bytes(Bytes bytes) { out_.append(bytes); }
 
 uint32_t TlsStream::client_room() const {
     return static_cast<uint32_t>(kInLimit - std::min(kInLimit, in_.size()));
@@ -112,7 +91,7 @@ void TlsStream::advance(TcpEndpoint& client, TcpEndpoint& backend, Instant now) 
     drain_cuts(client, backend);
     recut(client);
     hold_plain(now);
-    cut_records(client);
+    cut_records(client, now);
     close_towards_client(client);
 }
 
@@ -128,8 +107,9 @@ void TlsStream::start_step(Instant now) {
         phase_ = Phase::failed;
         return;
     }
-    if (!wish_.settle(in_, shared_.wishes, *task_, now)) return;
-    task_->input.assign(in_.begin(), in_.end());
+    if (!wish_.settle(in_.view(), shared_.wishes, *task_, now)) return;
+    const Bytes said = in_.view();
+    task_->input.assign(said.begin(), said.end());
     task_->output.clear();
     if (shared_.handshakes.submit(task_)) {
         ++shared_.outstanding;
@@ -140,7 +120,7 @@ void TlsStream::start_step(Instant now) {
 }
 
 void TlsStream::on_handshake(std::unique_ptr<HandshakeTask> task, TcpEndpoint& client) {
-    drop_front(in_, std::min(task->consumed, in_.size()));
+    in_.drop_front(std::min(task->consumed, in_.size()));
     in_start_ = in_start_ + static_cast<uint32_t>(task->consumed);
     switch (task->status) {
         case TlsHandshakeStatus::want_more:
@@ -180,7 +160,8 @@ void TlsStream::finish_handshake(HandshakeTask& task, TcpEndpoint& client) {
     client.allow_send(tail_start_);
     client.write(tail_);
     cut_start_ = cuts_end_ = client.write_position();
-    cut_name_ = layer_->next_tx();
+    seal_start_ = cut_start_;
+    cut_name_ = seal_name_ = layer_->next_tx();
     point_.client = in_start_;
     point_.rx = layer_->progress();
     noted_ = {tail_start_, in_start_ - 1};  // nothing of what follows is held anywhere yet
@@ -203,7 +184,7 @@ bool TlsStream::write_preface(TcpEndpoint& backend) {
 
 void TlsStream::open_records(TcpEndpoint& backend, Instant now) {
     while (!alert_ && !client_closed_) {
-        const auto size = tls_record_size(in_);
+        const auto size = tls_record_size(in_.view());
         if (!size) return fail(size.error());
         if (!*size || in_.size() < **size) return;
         if (backend.write_room() < **size) return;  // its plaintext is smaller
@@ -212,9 +193,9 @@ void TlsStream::open_records(TcpEndpoint& backend, Instant now) {
 }
 
 bool TlsStream::open_one(size_t size, TcpEndpoint& backend, Instant now) {
-    const Bytes record = Bytes(in_).first(size);
+    const Bytes record = in_.view().first(size);
     const auto opened = layer_->open({&record, 1}, shared_.scratch, now);
-    drop_front(in_, size);
+    in_.drop_front(size);
     in_start_ = in_start_ + static_cast<uint32_t>(size);
     if (!opened) {
         fail(opened.error());
@@ -261,8 +242,8 @@ void TlsStream::note_opening() {
 
 // The client's FIN, with or without a close_notify before it: the backend's stream ends too.
 void TlsStream::take_end(TcpEndpoint& backend) {
-    if (!client_fin_ || shut_backend_ || !has_stream(backend)) return;
-    const auto size = tls_record_size(in_);
+    if (!client_fin_ || shut_backend_ || !backend.has_stream()) return;
+    const auto size = tls_record_size(in_.view());
     if (size && *size && in_.size() >= **size && !alert_ && !client_closed_) return;
     shut_backend_ = true;
     backend.shutdown();
@@ -287,7 +268,7 @@ void TlsStream::drain_openings(const TcpEndpoint& backend) {
 // Nothing but the rest of this record can be acknowledged, and it does not come: the client's
 // window is smaller than its record.
 void TlsStream::hold_early(Instant now) {
-    const auto size = tls_record_size(in_);
+    const auto size = tls_record_size(in_.view());
     const bool partial = size && (!*size || in_.size() < **size);
     const bool waits =
         partial && openings_.empty() && !alert_ && !client_fin_ && in_.size() > early_.size();
@@ -301,193 +282,10 @@ void TlsStream::hold_early(Instant now) {
         return;
     }
     if (now < early_at_) return;
-    early_ = in_;
+    const Bytes part = in_.view();
+    early_.assign(part.begin(), part.end());
     early_at_ = Instant::max();
-    ++shared_.counters.early_acknowledged;
-}
-
-// ---- From the backend to the client
-// ------------------------------------------------------------------------------------
-
-size_t TlsStream::plain_size(const Cut& c) const {
-    switch (c.type) {
-        case TlsContentType::alert:
-            return tls_alert_message({}).size();
-        case TlsContentType::handshake:
-            return tls_key_update_message(false).size();
-        case TlsContentType::application_data:
-        case TlsContentType::change_cipher_spec:
-            break;
-    }
-    return c.value;
-}
-
-uint32_t TlsStream::wire_size(const Cut& c) const {
-    return static_cast<uint32_t>(layer_->sealed_size(plain_size(c)));
-}
-
-uint32_t TlsStream::stream_size(const Cut& c) {
-    return c.type == TlsContentType::application_data ? c.value : 0;
-}
-
-TlsRecordName TlsStream::name_after(TlsRecordName name, const Cut& c) {
-    if (c.type == TlsContentType::handshake) return {name.generation + 1, 0};
-    return {name.generation, name.sequence + 1};
-}
-
-size_t TlsStream::record_limit() const { return std::min(layer_->max_fragment(), kRecord); }
-
-void TlsStream::drain_cuts(const TcpEndpoint& client, TcpEndpoint& backend) {
-    const SeqNum una = client.state().snd_una;
-    while (!cuts_.empty() && cut_start_ + wire_size(cuts_.front()) <= una) pop_cut(backend);
-    if (una > cuts_end_ + 1) {  // more than anybody can have sent
-        ++shared_.counters.unprovable;
-        phase_ = Phase::failed;
-        return;
-    }
-    if (!has_stream(backend)) return;
-    const Tcb& t = client.state();
-    const bool all = closing_ && t.has(Tcb::fin_queued) && una > t.fin_seq;
-    backend.allow_ack(all ? backend.state().rcv_nxt : backend.state().irs + 1 + cut_offset_);
-}
-
-void TlsStream::pop_cut(TcpEndpoint& backend) {
-    const Cut c = cuts_.front();
-    const uint32_t size = stream_size(c);
-    if (sealed_ > 0) {
-        --sealed_;
-    } else if (size > 0) {
-        // Another node had sent it, and the client has it: the backend's octets are of no more use.
-        if (out_.size() >= size) {
-            drop_front(out_, size);
-        } else {
-            out_.clear();
-            backend.advance_receive(backend.state().irs + 1 + cut_offset_ + size);
-        }
-    }
-    cut_start_ = cut_start_ + wire_size(c);
-    cut_offset_ += size;
-    plain_.clear();
-    cut_name_ = name_after(cut_name_, c);
-    cuts_.pop_front();
-    if (layer_->progress().has_previous && cut_name_.generation == layer_->progress().tx_generation)
-        layer_->drop_previous();
-}
-
-// After an adoption: the records that were cut elsewhere, from the same plaintext.
-void TlsStream::recut(TcpEndpoint& client) {
-    if (!tail_written_) {
-        tail_written_ = true;
-        write_at(client, tail_start_, tail_);
-    }
-    while (sealed_ < cuts_.size()) {
-        const Cut& c = cuts_[sealed_];
-        if (out_.size() < stream_size(c) || client.write_room() < wire_size(c)) return;
-        ++shared_.counters.recut;
-        seal_next(client);
-    }
-}
-
-// The first record that was cut elsewhere cannot be sealed, and the rest of its plaintext does not
-// come: nothing of it was acknowledged, and the backend's window is smaller.
-void TlsStream::hold_plain(Instant now) {
-    const bool waits = !cuts_.empty() && sealed_ == 0 && out_.size() > plain_.size() &&
-                       out_.size() < stream_size(cuts_.front());
-    if (!waits) {
-        plain_at_ = Instant::max();
-        return;
-    }
-    if (plain_at_ == Instant::max() || out_.size() != plain_seen_) {
-        plain_seen_ = out_.size();
-        plain_at_ = now + kPatience;
-        return;
-    }
-    if (now < plain_at_) return;
-    plain_ = out_;
-    plain_at_ = Instant::max();
-    ++shared_.counters.early_acknowledged;
-}
-
-void TlsStream::cut_records(TcpEndpoint& client) {
-    if (phase_ != Phase::records || sealed_ < cuts_.size()) return;
-    if (alert_ && !closing_) {
-        const bool passing = is_passing(*alert_);
-        if (cut(TlsContentType::alert, static_cast<uint16_t>(*alert_),
-                layer_->reserve_alert(*alert_), client)) {
-            ++shared_.counters.alerts_sent;
-            closing_ = !passing;
-            if (passing) alert_.reset();
-        }
-    }
-    if (!closing_ && layer_->key_update_due())
-        cut(TlsContentType::handshake, 0, layer_->reserve_key_update(), client);
-    while (!closing_ && !out_.empty() && cuts_.size() < kMaxCuts) {
-        const auto size = static_cast<uint16_t>(std::min(out_.size(), record_limit()));
-        if (client.write_room() < layer_->sealed_size(size)) return;
-        if (!cut(TlsContentType::application_data, size, layer_->reserve(size), client)) return;
-    }
-}
-
-bool TlsStream::cut(TlsContentType type, uint16_t value,
-                    std::expected<TlsRecordName, TlsRefusal> name, TcpEndpoint& client) {
-    if (!name) {
-        if (name.error() == TlsRefusal::wait) return false;
-        phase_ = Phase::failed;  // the key has served its time and cannot be changed
-        return false;
-    }
-    cuts_.push_back({type, value});
-    ++shared_.counters.cuts;
-    cuts_end_ = cuts_end_ + wire_size(cuts_.back());
-    seal_next(client);
-    return true;
-}
-
-// Seals the first cut that is not, from the front of out_.
-void TlsStream::seal_next(TcpEndpoint& client) {
-    SeqNum start = cut_start_;
-    TlsRecordName name = cut_name_;
-    for (size_t i = 0; i < sealed_; ++i) {
-        start = start + wire_size(cuts_[i]);
-        name = name_after(name, cuts_[i]);
-    }
-    const Cut& c = cuts_[sealed_];
-    const auto alert = tls_alert_message(static_cast<TlsAlert>(c.value));
-    const auto update = tls_key_update_message(false);
-    Bytes plain = Bytes(out_).first(stream_size(c));
-    if (c.type == TlsContentType::alert) plain = alert;
-    if (c.type == TlsContentType::handshake) plain = update;
-    const auto size = layer_->seal(name, c.type, {&plain, 1}, shared_.scratch);
-    if (!size) {
-        ++shared_.counters.unprovable;
-        phase_ = Phase::failed;
-        return;
-    }
-    write_at(client, start, Bytes(shared_.scratch).first(*size));
-    drop_front(out_, stream_size(c));
-    ++sealed_;
-}
-
-// What stands before the client's stream goes on there was acknowledged already.
-void TlsStream::write_at(TcpEndpoint& client, SeqNum position, Bytes bytes) {
-    const int32_t known = client.write_position() - position;
-    if (known < 0 ||
-        (known < static_cast<int32_t>(bytes.size()) &&
-         client.write(bytes.subspan(static_cast<size_t>(known))) + known != bytes.size())) {
-        ++shared_.counters.unprovable;
-        phase_ = Phase::failed;
-    }
-}
-
-// RFC 8446 section 6.1: close_notify, then FIN.
-void TlsStream::close_towards_client(TcpEndpoint& client) {
-    if (phase_ != Phase::records || sealed_ < cuts_.size()) return;
-    if (backend_fin_ && out_.empty() && !closing_ &&
-        cut(TlsContentType::alert, static_cast<uint16_t>(TlsAlert::close_notify),
-            layer_->reserve_alert(TlsAlert::close_notify), client)) {
-        closing_ = true;
-        ++shared_.counters.alerts_sent;
-    }
-    if (closing_ && (backend_fin_ || alert_)) client.shutdown();
+    note_payload();
 }
 
 void TlsStream::fail(TlsAlert alert) {

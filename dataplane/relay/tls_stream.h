@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "base/byte_queue.h"
 #include "base/secret_memory.h"
 #include "dataplane/relay/proxy_header.h"
 #include "dataplane/relay/session_wish.h"
@@ -106,7 +107,8 @@ public:
     // How far another node knows it: restore() of these and of the endpoints' records.
     size_t write_credential(MutableBytes to) const;
     size_t write_progress(MutableBytes to) const;
-    std::vector<std::byte> payload() const;  // empty: none is needed
+    std::vector<std::byte> payload() const;                      // empty: none is needed
+    size_t largest_payload() const { return largest_payload_; }  // that ever was
 
     // Where the endpoints of a restored session stand.
     SeqNum client_acknowledged() const { return marks().ack; }
@@ -128,6 +130,9 @@ public:
     }
 
 private:
+    // A client that has more to send and may goes on within this.
+    static constexpr Duration kPatience = Duration::milliseconds(2);
+
     // A record of ours on its way: application data of `value` octets, an alert or a KeyUpdate.
     struct Cut {
         TlsContentType type = TlsContentType::application_data;
@@ -155,20 +160,22 @@ private:
     void drain_cuts(const TcpEndpoint& client, TcpEndpoint& backend);
     void pop_cut(TcpEndpoint& backend);
     void recut(TcpEndpoint& client);
-    void cut_records(TcpEndpoint& client);
+    void cut_records(TcpEndpoint& client, Instant now);
+    size_t next_record(size_t room, Instant now);
     bool cut(TlsContentType type, uint16_t value, std::expected<TlsRecordName, TlsRefusal> name,
              TcpEndpoint& client);
     void seal_next(TcpEndpoint& client);
     void write_at(TcpEndpoint& client, SeqNum position, Bytes bytes);
     void close_towards_client(TcpEndpoint& client);
     void hold_early(Instant now);
+    void note_payload();
     void hold_plain(Instant now);
     void fail(TlsAlert alert);
     size_t plain_size(const Cut& c) const;
     uint32_t wire_size(const Cut& c) const;
     static uint32_t stream_size(const Cut& c);
     static TlsRecordName name_after(TlsRecordName name, const Cut& c);
-    size_t record_limit() const;
+    size_t record_limit(Instant now);
     void write_facts(ByteWriter& w) const;
     bool read_facts(ByteReader& r);
     bool read_credential(Bytes bytes);
@@ -188,12 +195,13 @@ private:
     std::vector<std::byte> preface_;  // until it is written
 
     // From the client.
-    std::vector<std::byte> in_;
+    ByteQueue in_;
     SeqNum in_start_;       // of in_'s first octet
     uint32_t written_ = 0;  // octets for the backend so far: preface and plaintext
     std::deque<Point> openings_;
     Point point_;  // all before it is acknowledged by the backend
     std::vector<std::byte> early_;
+    size_t largest_payload_ = 0;
     Instant early_at_ = Instant::max();
     size_t early_seen_ = 0;
     bool client_fin_ = false, client_closed_ = false, shut_backend_ = false;
@@ -202,7 +210,7 @@ private:
     std::vector<std::byte> tail_;  // the handshake's last flight
     SeqNum tail_start_;
     bool tail_written_ = true;
-    std::vector<std::byte> out_;  // plaintext behind the last sealed cut
+    ByteQueue out_;  // plaintext behind the last sealed cut
     std::deque<Cut> cuts_;
     size_t sealed_ = 0;             // of them, from the front
     std::vector<std::byte> plain_;  // of the first cut, as far as it is held elsewhere
@@ -212,6 +220,10 @@ private:
     uint32_t cut_offset_ = 0;  // of the first cut, in the backend's stream
     TlsRecordName cut_name_;   // of the first cut
     SeqNum cuts_end_;          // of the last
+    SeqNum seal_start_;        // of the first that is not sealed, or of the next
+    TlsRecordName seal_name_;
+    Instant cut_at_{};
+    uint32_t cut_since_pause_ = 0;  // octets
     std::optional<TlsAlert> alert_;
     bool backend_fin_ = false, closing_ = false;
     TlsMarks noted_;

@@ -1,10 +1,13 @@
 // A stream's state as another node gets it: docs/protocol.md has the bytes.
+#include <algorithm>
+
 #include "dataplane/relay/tls_stream.h"
 
 namespace holdfast {
 namespace {
 
 constexpr uint8_t kFormat = 2;
+constexpr size_t kPayloadHead = 10;
 constexpr uint8_t kClosing = 1, kFin = 2, kShut = 4, kPrefaced = 8;
 constexpr uint8_t kCertificate = 1, kResumed = 2;
 
@@ -138,8 +141,8 @@ bool TlsStream::read_progress(Bytes bytes, size_t& early, size_t& plain) {
 bool TlsStream::read_cuts(ByteReader& r) {
     const uint8_t count = r.le<uint8_t>();
     if (count > kMaxHeldCuts) return false;
-    TlsRecordName name = cut_name_;
-    cuts_end_ = cut_start_;
+    TlsRecordName name = seal_name_ = cut_name_;
+    cuts_end_ = seal_start_ = cut_start_;
     for (uint8_t i = 0; i < count; ++i) {
         const auto type = static_cast<TlsContentType>(r.le<uint8_t>());
         const Cut c{type, r.le<uint16_t>()};
@@ -185,16 +188,22 @@ bool TlsStream::read_payload(Bytes bytes, size_t early, size_t plain) {
     if (!r.ok() || start != point_.client || offset != cut_offset_ || record.size() < early ||
         text.size() < plain)
         return false;
-    in_.assign(record.begin(), record.begin() + static_cast<std::ptrdiff_t>(early));
-    early_ = in_;
-    out_.assign(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(plain));
-    plain_ = out_;
+    in_.assign(record.first(early));
+    early_.assign(record.begin(), record.begin() + static_cast<std::ptrdiff_t>(early));
+    out_.assign(text.first(plain));
+    plain_.assign(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(plain));
+    largest_payload_ = kPayloadHead + early + plain;
     return true;
+}
+
+void TlsStream::note_payload() {
+    ++shared_.counters.early_acknowledged;
+    largest_payload_ = std::max(largest_payload_, kPayloadHead + early_.size() + plain_.size());
 }
 
 std::vector<std::byte> TlsStream::payload() const {
     if (early_.empty() && plain_.empty()) return {};
-    std::vector<std::byte> value(10 + early_.size() + plain_.size());
+    std::vector<std::byte> value(kPayloadHead + early_.size() + plain_.size());
     ByteWriter w(value);
     w.le(point_.client.value);
     w.le(cut_offset_);

@@ -185,19 +185,22 @@ void Takeover::erase_copies(SessionIndex index, const Session& s, Instant now) {
             replicator_.erase(block_id(session_key(s), side, i), s.group, copies->version + 1, now);
 }
 
-void Takeover::erase_secrets(const Session& s, Instant now) {
-    if (!s.has(Session::kRelayed) || services_[s.service].mode != Mode::tls) return;
-    for (const FragmentKind kind : {FragmentKind::credential, FragmentKind::payload})
-        for (uint8_t part = 0; part < (kind == FragmentKind::payload ? kMaxParts : 1); ++part)
-            replicator_.erase({session_key(s), kind, part}, s.group,
-                              std::max(s.header_version, s.segment_version) + 1, now);
+// Once its streams are over that was done already.
+void Takeover::erase_secrets(SessionIndex index, const Session& s, Instant now) {
+    const TlsStream* tls = relay_ ? relay_->tls(index) : nullptr;
+    if (!tls) return;
+    const uint32_t version = std::max(s.header_version, s.segment_version) + 1;
+    replicator_.erase(id_of(session_key(s), FragmentKind::credential), s.group, version, now);
+    for (size_t part = 0; part * kMaxFragmentValue < tls->largest_payload(); ++part)
+        replicator_.erase({session_key(s), FragmentKind::payload, static_cast<uint8_t>(part)},
+                          s.group, version, now);
 }
 
 void Takeover::publish_finished(SessionIndex index, Instant now) {
     publish_header(index, now);
     const Session& s = *forwarder_.sessions().get(index);
     if (s.epoch.value == 0 || s.epoch != replicator_.membership().epoch(s.group)) return;
-    erase_secrets(s, now);
+    erase_secrets(index, s, now);
     erase_copies(index, s, now);
 }
 
@@ -211,7 +214,7 @@ void Takeover::publish_end(SessionIndex index, const Session& s, Instant now) {
     replicator_.erase(id_of(session_key(s), FragmentKind::header), s.group, s.header_version + 1,
                       now);
     replicator_.erase(id_of(alias_key(s), FragmentKind::alias), s.group, s.header_version + 1, now);
-    erase_secrets(s, now);
+    erase_secrets(index, s, now);
     if (s.segment_version > 0)
         replicator_.erase(id_of(session_key(s), FragmentKind::segment), s.group,
                           s.segment_version + 1, now);

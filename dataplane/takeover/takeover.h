@@ -88,7 +88,7 @@ private:
     bool publishable(SessionIndex index) const;
     size_t append_relay(SessionIndex index, Instant now, MutableBytes to) const;
     void apply_stream(const Fragment& block, Instant now);
-    void erase_secrets(const Session& session, Instant now);
+    void erase_secrets(SessionIndex index, const Session& session, Instant now);
     void erase_copies(SessionIndex index, const Session& session, Instant now);
     void apply_application(SessionIndex index, const Fragment& part);
     void publish_application(SessionIndex index, Instant now);

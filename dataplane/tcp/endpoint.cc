@@ -24,6 +24,12 @@ size_t TcpEndpoint::write(Bytes bytes) {
     return n;
 }
 
+bool TcpEndpoint::has_stream() const {
+    const bool ended = tcb_.state == TcpState::closed && tcb_.has(Tcb::fin_queued) &&
+                       tcb_.snd_una > tcb_.fin_seq;
+    return ended || tcb_.state >= TcpState::established;
+}
+
 void TcpEndpoint::shutdown() {
     if (tcb_.has(Tcb::fin_queued) || tcb_.state == TcpState::closed) return;
     tcb_.set(Tcb::fin_queued);

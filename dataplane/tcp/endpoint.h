@@ -83,6 +83,8 @@ public:
     void urge(SeqNum peer_next, Instant now, TcpOutput& out);
 
     const Tcb& state() const { return tcb_; }
+    // It is established, or was, and its own stream was acknowledged to its end.
+    bool has_stream() const;
     // For another node: its clock begins at the moment `now`.
     Tcb record(Instant now) const { return rebase(tcb_, now, Instant{0}); }
     // Carries on from record() of another node. The queue is empty: the same bytes are written

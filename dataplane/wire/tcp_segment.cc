@@ -12,6 +12,7 @@ constexpr uint8_t kEnd = 0, kNop = 1, kMss = 2, kWindowScale = 3, kSackPermitted
 
 void take_sack_blocks(Bytes value, TcpOptions& o) {
     if (value.size() % 8 != 0) return;
+    o.sack = {};
     o.sack_count = 0;
     for (; !value.empty() && o.sack_count < TcpOptions::kMaxSackBlocks; value = value.subspan(8))
         o.sack[o.sack_count++] = {{load_be<uint32_t>(value.data())},

@@ -20,7 +20,7 @@ namespace holdfast {
 
 inline constexpr unsigned kSlots = 4096;
 inline constexpr size_t kMaxFragmentValue = 1100;  // bytes: a record of it fits one datagram
-inline constexpr unsigned kMaxParts = 18;          // a TLS record and more
+inline constexpr unsigned kMaxParts = 31;          // two TLS records and more
 inline constexpr unsigned kMaxBlocks = 256;
 
 enum class FragmentKind : uint8_t {

@@ -31,7 +31,7 @@ RIVALS = ["haproxy", "nginx"]
 MEASURES = {  # name: what https_client does, which certificate, its connections, octets are counted
     "bulk": ("bulk", "ec", 8), "new, ECDSA P-256": ("new", "ec", 32), "new, RSA-2048": ("new", "rsa", 32),
     "resumed": ("resumed", "ec", 32)}
-SESSIONS = 1 << 17  # those that ended keep their places for some twenty seconds
+SESSIONS = 1 << 17  # those that ended are remembered for some twenty seconds
 BULK_FILE, BULK_SIZE = "bulk", 32 << 20
 TICK = os.sysconf("SC_CLK_TCK")
 
