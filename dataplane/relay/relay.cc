@@ -38,9 +38,8 @@ constexpr CounterInfo<C> kTable[] = {
      &C::copies_used},
     {"copies_refused", "Likewise, but of another connection or without room for them.",
      &C::copies_refused},
-    {"senders_woken", "Senders told after an adoption to send again.", &C::woken},
-    {"senders_urged", "Senders told so once more, by other means: they had not done it.",
-     &C::urged},
+    {"senders_woken", "Senders told by ICMP after an adoption to send again.", &C::woken},
+    {"senders_urged", "Senders told so by SACK.", &C::urged},
 };
 
 // 1 ms: the granularity of TCP's timers; nothing shorter is set by them.
@@ -148,11 +147,9 @@ void Relay::on_frame(const Step& step, const Frame& frame, Instant now) {
         s->client.accept(input, opening(*s, Direction::from_client, now), now, link);
     } else {
         s->end(step.direction).on_segment(input, now, link);
-        if (s->waking & side_bit(step.direction))
-            watch_sender(*s, step.direction, input.segment, now);
+        if (s->waking != 0) watch_sender(*s, step.direction, input.segment);
     }
     s->heard = true;
-    s->answered |= static_cast<uint8_t>(s->to_wake & side_bit(step.direction));
     touch(step.session);
 }
 
@@ -360,8 +357,7 @@ void Relay::settle(RelaySession& s, Instant now) {
     if (s.copies) settle_copies(s, now);
     if (s.changed) events_.on_relay_changed(s.index, now);
     s.changed = false;
-    if (s.answered != 0) wake_senders(s, now);
-    if (s.waking != 0) urge_senders(s, now);
+    if (s.waking != 0) wake_senders(s, now);
     finish_if_done(s, now);
     arm(s);
 }
@@ -443,7 +439,7 @@ void Relay::on_closed(SessionIndex index, bool tell, Instant now) {
 void Relay::arm(RelaySession& s) {
     Instant due = earlier(s.client.next_deadline(), s.backend.next_deadline());
     if (s.tls) due = earlier(due, s.tls->next_deadline());
-    for (const RelaySession::Waiting& w : s.waiting) due = earlier(due, w.until);
+    if (s.waking != 0) due = earlier(due, s.wake_by);
     if (due >= s.armed) return;
     s.armed = due;
     wheel_.arm(s.index.slot, due);

@@ -172,8 +172,8 @@ private:
     void arm(RelaySession& s);
     void probe(RelaySession& s, Instant now);
     void wake_senders(RelaySession& s, Instant now);
-    void watch_sender(RelaySession& s, Direction side, const TcpSegment& segment, Instant now);
-    void urge_senders(RelaySession& s, Instant now);
+    void watch_sender(RelaySession& s, Direction side, const TcpSegment& segment);
+    void wake(RelaySession& s, Direction sender, Instant now);
 
     RelayOptions options_;
     TcpConfig client_v6_, backend_v6_;

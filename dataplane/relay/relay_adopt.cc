@@ -1,12 +1,15 @@
 // Relayed sessions that another node carried before.
+#include <algorithm>
+
 #include "dataplane/forward/too_big.h"
 #include "dataplane/relay/align.h"
 #include "dataplane/relay/relay_link.h"
 
 namespace holdfast {
 namespace {
-// What a woken sender needs beside a round trip to be heard.
-constexpr Duration kUrgeAfter = Duration::milliseconds(3);
+// What a peer needs beside a round trip to answer, and our question to leave: that waits until the
+// epoch is confirmed.
+constexpr Duration kAnswerWithin = Duration::milliseconds(20);
 }  // namespace
 
 void Relay::restore(SessionIndex index, const RelayState& state, Instant now) {
@@ -62,51 +65,52 @@ void Relay::probe(RelaySession& s, Instant now) {
         Link link(*this, s, side, now);
         s.end(side).probe(now, link);
     }
-    const Session& session = *forwarder_.sessions().get(s.index);
-    s.to_wake = s.waking = services_[session.service].nudge ? 3 : 0;
-}
-
-// A receiver has said how far it is: the other side's sender may go on from there.
-void Relay::wake_senders(RelaySession& s, Instant now) {
-    for (const Direction receiver : {Direction::from_client, Direction::from_backend}) {
-        if (!(s.answered & side_bit(receiver))) continue;
-        const Direction sender = opposite(receiver);
-        const Session& session = *forwarder_.sessions().get(s.index);
-        std::array<std::byte, 160> frame;
-        const size_t size =
-            make_too_big(forwarder_, session, sender, s.end(sender).ack_point(), frame);
-        if (size == 0) continue;
-        ++counters_.woken;
-        events_.on_relay_frame(s.index, sender, Bytes(frame).first(size), Reveals::nothing, now);
-    }
-    s.to_wake &= static_cast<uint8_t>(~s.answered);
+    if (!services_[forwarder_.sessions().get(s.index)->service].nudge) return;
+    s.waking = side_bit(Direction::from_client) | side_bit(Direction::from_backend);
     s.answered = 0;
+    const uint32_t rtt_us = std::max(s.client.state().srtt_us, s.backend.state().srtt_us);
+    s.wake_by = now + kAnswerWithin + Duration::microseconds(rtt_us + rtt_us / 2);
 }
 
-// Answering the probe a peer says how far it has sent. Whoever has octets in flight that never came
-// should send them again now that it was woken.
-void Relay::watch_sender(RelaySession& s, Direction side, const TcpSegment& segment, Instant now) {
-    RelaySession::Waiting& w = s.waiting[static_cast<size_t>(side)];
-    if (segment.length() > 0) {
+// A peer that answers the probe says how far it is, as a receiver and as a sender. Who sends needs
+// not be woken.
+void Relay::watch_sender(RelaySession& s, Direction side, const TcpSegment& segment) {
+    s.answered |= side_bit(side);
+    if (segment.length() > 0)
         s.waking &= static_cast<uint8_t>(~side_bit(side));
-        w.until = Instant::max();
-    } else if (w.until == Instant::max() && segment.seq > s.end(side).state().rcv_nxt) {
-        const uint32_t rtt_us = s.end(side).state().srtt_us;
-        w = {segment.seq, now + kUrgeAfter + Duration::microseconds(rtt_us + rtt_us / 2)};
+    else
+        s.peer_next[static_cast<size_t>(side)] = segment.seq;
+}
+
+// Once its receiver has said how far it is, a sender may go on from there; or when it does not say.
+void Relay::wake_senders(RelaySession& s, Instant now) {
+    for (const Direction sender : {Direction::from_client, Direction::from_backend}) {
+        if (!(s.waking & side_bit(sender))) continue;
+        const bool both = s.answered == (side_bit(sender) | side_bit(opposite(sender)));
+        if (both || now >= s.wake_by) wake(s, sender, now);
     }
 }
 
-// It does not when its segments fit what the ICMP message said, however full its window is of them.
-void Relay::urge_senders(RelaySession& s, Instant now) {
-    for (const Direction side : {Direction::from_client, Direction::from_backend}) {
-        RelaySession::Waiting& w = s.waiting[static_cast<size_t>(side)];
-        if (now < w.until) continue;
-        s.waking &= static_cast<uint8_t>(~side_bit(side));
-        w.until = Instant::max();
-        Link link(*this, s, side, now);
-        s.end(side).urge(w.next, now, link);
+// By a SACK, which any segment size obeys; where there is none, or the sender did not say how far
+// it has sent, by ICMP.
+void Relay::wake(RelaySession& s, Direction sender, Instant now) {
+    s.waking &= static_cast<uint8_t>(~side_bit(sender));
+    TcpEndpoint& end = s.end(sender);
+    const SeqNum next = s.peer_next[static_cast<size_t>(sender)];
+    const bool said = s.answered & side_bit(sender);
+    if (said && next <= end.state().rcv_nxt) return;  // it has nothing in flight
+    if (said && end.state().has(Tcb::sack)) {
+        Link link(*this, s, sender, now);
+        end.urge(next, now, link);
         ++counters_.urged;
+        return;
     }
+    const Session& session = *forwarder_.sessions().get(s.index);
+    std::array<std::byte, 160> frame;
+    const size_t size = make_too_big(forwarder_, session, sender, end.ack_point(), frame);
+    if (size == 0) return;
+    ++counters_.woken;
+    events_.on_relay_frame(s.index, sender, Bytes(frame).first(size), Reveals::nothing, now);
 }
 
 }  // namespace holdfast

@@ -40,12 +40,6 @@ struct RelayState {
 };
 
 struct RelaySession {
-    // A sender that has octets in flight which never came here, and does not send them.
-    struct Waiting {
-        SeqNum next;  // its SND.NXT
-        Instant until = Instant::max();
-    };
-
     RelaySession(const TcpConfig& client_config, const TcpConfig& backend_config, ChunkPool& chunks)
         : client(client_config, chunks), backend(backend_config, chunks) {}
 
@@ -53,17 +47,17 @@ struct RelaySession {
 
     SessionIndex index;
     RelayStage stage = RelayStage::opening;
-    bool touched = false;            // settled at the end of the burst
-    bool announced = false;          // header and alias are held: the SYN-ACK may leave
-    bool gated = false;              // a frame that reveals the stage is waiting
-    bool failed = false;             // one end is gone: so goes the other
-    bool changed = false;            // a FIN came or was acknowledged: the header says so
-    bool heard = false;              // by a peer, since it began here or was restored
-    bool to_probe = false;           // restored: both peers are to be asked where they are
-    uint8_t to_wake = 0;             // by whose answer a sender is woken: one bit a side
-    uint8_t answered = 0;            // and who has answered
-    uint8_t waking = 0;              // senders that have sent nothing since, one bit a side
-    std::array<Waiting, 2> waiting;  // what the ends were found to be doing after an adoption
+    bool touched = false;              // settled at the end of the burst
+    bool announced = false;            // header and alias are held: the SYN-ACK may leave
+    bool gated = false;                // a frame that reveals the stage is waiting
+    bool failed = false;               // one end is gone: so goes the other
+    bool changed = false;              // a FIN came or was acknowledged: the header says so
+    bool heard = false;                // by a peer, since it began here or was restored
+    bool to_probe = false;             // restored: both peers are to be asked where they are
+    uint8_t answered = 0;              // who has, since it was restored: one bit a side
+    uint8_t waking = 0;                // whose sending is to be seen to, likewise
+    Instant wake_by = Instant::max();  // whether or not all have answered
+    std::array<SeqNum, 2> peer_next;   // SND.NXT of a peer that answered
     Instant armed = Instant::max();
     SeqNum told_client, told_backend;  // snd_una of both as a header has told
     std::unique_ptr<TlsStream> tls;    // where the service terminates TLS

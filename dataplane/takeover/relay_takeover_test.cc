@@ -105,34 +105,6 @@ TEST_F(RelayTakeoverTest, AKillAfterEveryEventWithAProxyHeader) {
     EXPECT_GT(parts, 0u);
 }
 
-// Peers here do not listen to ICMP, as those whose segments are small. A sender that has said all,
-// into the outage, and has nothing new to send would wait for its timer.
-TEST_F(RelayTakeoverTest, ASenderThatDoesNotWakeIsUrged) {
-    for (const bool upload : {false, true}) {
-        SCOPED_TRACE(upload);
-        start();
-        const uint64_t said = 12'000;
-        w->exchange(upload ? said : 100, upload ? 100 : said, false, false);
-        const auto heard = [&] { return upload ? w->server->heard : w->client->heard; };
-        // Of what is on its way to the node, the first segment arrives.
-        unsigned came = 0;
-        w->filter = [&](const Parsed& p, bool from_relay) {
-            return from_relay || p.payload.size() <= 100 || ++came == 1;
-        };
-        w->run_until([&] { return w->server && heard() > 1000; });
-        w->publish_segment();
-        adopt_newest(Duration::milliseconds(105));
-        w->filter = nullptr;
-        const Instant begun = w->now;
-        w->run_until([&] { return heard() + 1460 >= said; });
-        EXPECT_LT(w->now - begun, Duration::milliseconds(60));
-        EXPECT_GT(w->node->relay.counters().urged, 0u);
-        // The last segment it believes to be here until its timer says otherwise.
-        w->run_until([&] { return heard() == said; });
-        EXPECT_EQ(heard(), said);
-    }
-}
-
 // Sequence numbers come round after 4 GiB: the header does not.
 TEST_F(RelayTakeoverTest, AProxyHeaderIsNotSaidAgainAfterAWrap) {
     for (const uint32_t beyond : {0u, 1u, 30u, 62u, 63u, 1000u}) {
@@ -400,15 +372,21 @@ TEST_F(RelayTakeoverTest, TheWindowOfASessionThatIsConnectingStaysOffered) {
     expect_end();
 }
 
+// By SACK, or where they know none, by ICMP.
 TEST_F(RelayTakeoverTest, BothPeersAreAskedAndWoken) {
-    start();
-    w->exchange(500'000, 500'000);
-    w->run_until([&] { return w->client->heard > 100'000; });
-    adopt_newest(Duration::milliseconds(100));
-    EXPECT_EQ(w->wakes, 0u);
-    w->run_for(Duration::milliseconds(20));
-    EXPECT_EQ(w->wakes, 2u);
-    expect_end();
+    for (const bool sack : {true, false}) {
+        Options o;
+        o.peers.sack = sack;
+        start(o);
+        w->exchange(500'000, 500'000);
+        w->run_until([&] { return w->client->heard > 100'000; });
+        adopt_newest(Duration::milliseconds(100));
+        EXPECT_EQ(w->wakes + w->node->relay.counters().urged, 0u);
+        w->run_for(Duration::milliseconds(20));
+        EXPECT_EQ(w->wakes, sack ? 0u : 2u);
+        EXPECT_EQ(w->node->relay.counters().urged, sack ? 2u : 0u);
+        expect_end();
+    }
 }
 
 // ---- At random

@@ -25,8 +25,8 @@ size_t TcpEndpoint::write(Bytes bytes) {
 }
 
 bool TcpEndpoint::has_stream() const {
-    const bool ended = tcb_.state == TcpState::closed && tcb_.has(Tcb::fin_queued) &&
-                       tcb_.snd_una > tcb_.fin_seq;
+    const bool ended =
+        tcb_.state == TcpState::closed && tcb_.has(Tcb::fin_queued) && tcb_.snd_una > tcb_.fin_seq;
     return ended || tcb_.state >= TcpState::established;
 }
 

@@ -59,7 +59,7 @@ def one_kill(lab, connections, step_ms):
 def measure(kind, kills, connections, step_ms):
     rounds = []
     while len(rounds) < kills:
-        name = f"st_{kind.replace('-', '')}{len(rounds)}"  # its own, so that the logs of several are kept
+        name = f"s_{kind.replace('-', '')}{len(rounds)}"  # its own, so that the logs of several are kept
         with Lab.up(name, Options(**KINDS[kind])) as lab:
             for _ in range(min(KILLS_A_LAB, kills - len(rounds))):
                 rounds.append(one_kill(lab, connections, step_ms))

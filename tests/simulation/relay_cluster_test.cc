@@ -131,6 +131,16 @@ protected:
         }
         return n;
     }
+    unsigned blocks_kept() {
+        unsigned kept = 0;
+        for (uint8_t n = 0; n < 4; ++n)
+            if (c->alive(n))
+                c->worker(n).replicator().store().walk(0, [&](const Fragment& f) {
+                    kept += f.id.kind == FragmentKind::stream;
+                    return true;
+                });
+        return kept;
+    }
     uint64_t heard_by(Side reader) {
         uint64_t n = 0;
         for (size_t i = 0; i < c->hosts().size(); ++i)
@@ -310,6 +320,7 @@ TEST_F(RelayClusterTest, OctetsInFlightOutliveTheirSender) {
                     close(*c->hosts().server(i));
                 }
                 expect_all_end(Duration::seconds(200));
+                EXPECT_TRUE(c->run_until([&] { return blocks_kept() == 0; })) << blocks_kept();
             }
 }
 
