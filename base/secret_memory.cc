@@ -57,6 +57,21 @@ SecretArena::~SecretArena() {
     munmap(base_, mapped_);
 }
 
+SecretRegion::SecretRegion(size_t size) : size_(size) {
+    if (size == 0) return;
+    void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(p != MAP_FAILED);
+    base_ = static_cast<std::byte*>(p);
+    madvise(p, size, MADV_WIPEONFORK);
+    const bool hidden = madvise(p, size, MADV_DONTDUMP) == 0;
+    const bool locked = mlock2(p, size, MLOCK_ONFAULT) == 0;
+    protection_ = hidden && locked ? SecretProtection::locked : SecretProtection::unlocked;
+}
+
+SecretRegion::~SecretRegion() {
+    if (base_ != nullptr) munmap(base_, size_);  // its pages are cleared before anybody has them
+}
+
 void* SecretArena::take() {
     if (free_.empty()) {
         ++counters_.refused;

@@ -99,6 +99,26 @@ private:
     SecretArenaCounters counters_;
 };
 
+// Memory for what may be secret among much that is not: mapped once and full of zeros, left out of
+// core dumps, locked page by page as it is touched. Whoever uses it wipes what goes.
+class SecretRegion {
+public:
+    explicit SecretRegion(size_t size);
+    ~SecretRegion();
+    SecretRegion(const SecretRegion&) = delete;
+    SecretRegion& operator=(const SecretRegion&) = delete;
+
+    std::byte* data() { return base_; }
+    const std::byte* data() const { return base_; }
+    size_t size() const { return size_; }
+    SecretProtection protection() const { return protection_; }
+
+private:
+    size_t size_;
+    std::byte* base_ = nullptr;
+    SecretProtection protection_ = SecretProtection::unlocked;
+};
+
 // A T in a slot of an arena, wiped at its end. Empty when the arena was full.
 template <typename T>
 requires std::is_trivially_copyable_v<T>

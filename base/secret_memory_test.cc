@@ -49,6 +49,15 @@ TEST(SecretArena, APointerReturnsItsSlot) {
     EXPECT_EQ(arena.in_use(), 0u);
 }
 
+TEST(SecretRegion, IsFullOfZerosAndSaysHowItIsProtected) {
+    SecretRegion region(1 << 20);
+    EXPECT_EQ(region.size(), size_t{1} << 20);
+    EXPECT_TRUE(std::all_of(region.data(), region.data() + region.size(),
+                            [](std::byte b) { return b == std::byte{0}; }));
+    EXPECT_NE(region.protection(), SecretProtection::secret);
+    EXPECT_EQ(SecretRegion(0).data(), nullptr);
+}
+
 TEST(Wiped, LeavesNothingWhereItWas) {
     Wiped<Key> key;
     key->bytes.fill(std::byte{7});

@@ -151,6 +151,10 @@ int run_daemon(const Config& config, const std::string& version) {
         spdlog::critical("cannot start: {}", node.error());
         return kExitFailed;
     }
+    if (!(*node)->secrets_are_locked())
+        spdlog::warn(
+            "keys of sessions may be written to swap: their memory could not be locked; raise "
+            "LimitMEMLOCK (RLIMIT_MEMLOCK)");
     int code = kExitFailed;
     {
         Listeners listeners((*node)->view(), version);

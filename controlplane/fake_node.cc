@@ -13,6 +13,7 @@ class FakeNode : public Node {
 public:
     ~FakeNode() override { stop(); }
     NodeView& view() override { return view_; }
+    bool secrets_are_locked() const override { return true; }
     bool alive() override { return true; }
     void stop() override {
         if (!running_) return;

@@ -30,6 +30,7 @@ public:
     std::expected<void, std::string> start();
 
     NodeView& view() override { return *this; }
+    bool secrets_are_locked() const override;
     bool alive() override;
     void stop() override;
 
@@ -214,6 +215,11 @@ void RunningNode::stop() {
     handover_.reset();
     pool_.reset();
     eal_.reset();
+}
+
+bool RunningNode::secrets_are_locked() const {
+    return std::ranges::all_of(
+        workers_, [](const auto& unit) { return unit->worker().secrets_are_locked(); });
 }
 
 bool RunningNode::alive() {

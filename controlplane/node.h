@@ -19,6 +19,7 @@ class Node {
 public:
     virtual ~Node() = default;
     virtual NodeView& view() = 0;
+    virtual bool secrets_are_locked() const = 0;
     // Has every worker's loop made progress since the last call? Feeds the service watchdog.
     virtual bool alive() = 0;
     // Workers stop, ports close, sockets and files go. Idempotent. Hands over nothing: ask view()

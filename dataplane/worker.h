@@ -101,6 +101,8 @@ public:
     // State, for those who report it.
     const Forwarder& forwarder() const { return forwarder_; }
     const Replicator& replicator() const { return replicator_; }
+    // Whether all that is secret lies in memory that is neither swapped nor dumped.
+    bool secrets_are_locked() const;
     const Relay* relay() const { return relay_.get(); }           // none where no service needs it
     Resumption* resumption() const { return resumption_.get(); }  // likewise
     const Takeover& takeover() const { return takeover_; }

@@ -21,6 +21,14 @@ void Worker::answer_syn(const Frame& frame, const Step& step, Instant now) {
     if (size > 0) outlet_.transmit(Side::front, Bytes(buffer).first(size));
 }
 
+bool Worker::secrets_are_locked() const {
+    const TlsShared* tls = relay_ ? relay_->tls_shared() : nullptr;
+    const auto is_locked = [](SecretProtection p) { return p != SecretProtection::unlocked; };
+    return is_locked(replicator_.store().protection()) &&
+           (!tls ||
+            (is_locked(tls->records.arena().protection()) && is_locked(tls->states.protection())));
+}
+
 void Worker::on_relay_finished(SessionIndex index, Instant now) {
     takeover_.publish_finished(index, now);
 }

@@ -51,7 +51,9 @@ Position Replicator::publish_part(const Fragment& fragment, Instant now) {
     CHECK(w.ok());
     ++counters_.published;
     flush_wanted_ = true;
-    return ring_.publish(w.written(), now);
+    const Position position = ring_.publish(w.written(), now);
+    if (is_secret(fragment.id.kind)) wipe(buffer);
+    return position;
 }
 
 Published Replicator::publish(FragmentId id, GroupId group, uint32_t version, Bytes value,

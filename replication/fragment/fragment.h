@@ -41,6 +41,10 @@ constexpr bool is_late(FragmentKind kind) {
 // Blocks of one id, up to kMaxBlocks, each with a version of its own; and a standby that runs out
 // of memory does without.
 constexpr bool is_block(FragmentKind kind) { return kind == FragmentKind::stream; }
+// Values that are wiped wherever they were.
+constexpr bool is_secret(FragmentKind kind) {
+    return kind == FragmentKind::credential || kind == FragmentKind::resumable;
+}
 const char* to_string(FragmentKind kind);
 
 // Names a session to all nodes; opaque here. 13 bytes for IPv4, 37 for IPv6.

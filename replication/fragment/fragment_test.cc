@@ -185,6 +185,24 @@ TEST_F(StoreTest, IsBoundedAndSaysSo) {
     EXPECT_EQ(store.put(fragment(200, 1, 1, "some value"), now), FragmentStore::Put::stored);
 }
 
+// Octets in flight leave a quarter to what sessions cannot do without, however they are cut.
+TEST_F(StoreTest, BlocksLeaveRoomForTheRest) {
+    FragmentStore small({1024, 64 * 1024, 1});
+    const std::string text(kMaxFragmentValue, 'x');
+    unsigned spared = 0;
+    for (uint64_t i = 0; i < 300; ++i) {
+        Fragment f = fragment(i, 1, 1, std::string_view(text).substr(0, 1 + i * 7 % text.size()));
+        f.id.kind = FragmentKind::stream;
+        f.id.part = static_cast<uint8_t>(200 + i % 50);
+        spared += small.put(f, now) == FragmentStore::Put::spared;
+    }
+    EXPECT_EQ(small.counters().spared, spared);
+    EXPECT_GT(spared, 200u);
+    for (uint64_t i = 1'000; i < 1'100; ++i)
+        EXPECT_EQ(small.put(fragment(i, 1, 1, "what it takes to go on"), now),
+                  FragmentStore::Put::stored);
+}
+
 TEST_F(StoreTest, AWalkMayPauseAndGoOn) {
     for (uint64_t s = 0; s < 20; ++s) store.put(fragment(s, 1, 1, "v"), now);
     unsigned seen = 0, calls = 0;

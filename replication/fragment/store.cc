@@ -55,7 +55,9 @@ FragmentStore::Put FragmentStore::put(const Fragment& fragment, Instant now) {
 }
 
 bool FragmentStore::scarce() const {
-    return live_ > entries_.size() / 4 * 3 || chunks_used_ * kChunk > arena_.size() / 4 * 3;
+    return live_ > entries_.size() / 4 * 3 ||
+           (free_by_size_[kMaxChunks] == kNone &&
+            (chunks_bumped_ + kMaxChunks) * kChunk > arena_.size() / 4 * 3);
 }
 
 void FragmentStore::drop(const FragmentId& id, FragmentVersion version) {
@@ -112,6 +114,7 @@ Fragment FragmentStore::fragment_at(uint32_t index) const {
     f.group = {e.group};
     f.version = {{e.epoch}, e.version};
     f.parts = e.parts;
+    f.erased = e.tombstone;
     f.owners = NodeSet(e.owners);
     f.value = Bytes(at + e.key_size, e.value_size);
     return f;
@@ -134,10 +137,16 @@ uint32_t FragmentStore::lookup(const FragmentId& id) const {
     return i;
 }
 
+// Blocks are of any length and come and go: in runs of one length they find each other's places.
+uint32_t FragmentStore::chunks_for(const Fragment& f) {
+    if (is_block(f.id.kind) && !f.erased) return kMaxChunks;
+    const size_t bytes = f.id.session.size + (f.erased ? 0 : f.value.size());
+    return static_cast<uint32_t>((bytes + kChunk - 1) / kChunk);
+}
+
 // First fit by exact length, else from the untouched end of the arena. Lengths repeat (fragments of
 // one kind are alike), so freed runs are found again.
-uint32_t FragmentStore::allocate_chunks(size_t bytes) {
-    const uint32_t n = static_cast<uint32_t>((bytes + kChunk - 1) / kChunk);
+uint32_t FragmentStore::allocate_chunks(uint32_t n) {
     uint32_t& head = free_by_size_[n];
     uint32_t chunk = head;
     if (chunk != kNone) {
@@ -151,9 +160,10 @@ uint32_t FragmentStore::allocate_chunks(size_t bytes) {
     return chunk;
 }
 
-void FragmentStore::free_chunks(uint32_t chunk, size_t bytes) {
-    const uint32_t n = static_cast<uint32_t>((bytes + kChunk - 1) / kChunk);
-    std::memcpy(arena_.data() + size_t{chunk} * kChunk, &free_by_size_[n], sizeof(uint32_t));
+void FragmentStore::free_chunks(uint32_t chunk, uint32_t n) {
+    std::byte* at = arena_.data() + size_t{chunk} * kChunk;
+    wipe({at, n * kChunk});
+    std::memcpy(at, &free_by_size_[n], sizeof(uint32_t));
     free_by_size_[n] = chunk;
     chunks_used_ -= n;
 }
@@ -161,10 +171,9 @@ void FragmentStore::free_chunks(uint32_t chunk, size_t bytes) {
 // Writes a fragment over entry `index`, or into a new entry when that is kNone.
 bool FragmentStore::write(uint32_t index, const Fragment& f) {
     const size_t value_size = f.erased ? 0 : f.value.size();
-    const size_t bytes = f.id.session.size + value_size;
     const bool fresh = index == kNone;
     if (f.id.session.size == 0 || (fresh && free_entry_ == kNone)) return false;
-    const uint32_t chunk = allocate_chunks(bytes);
+    const uint32_t chunk = allocate_chunks(chunks_for(f));
     if (chunk == kNone) return false;
     if (fresh) {
         index = free_entry_;
@@ -174,7 +183,7 @@ bool FragmentStore::write(uint32_t index, const Fragment& f) {
         head = index;
     } else {
         Entry& old = entries_[index];
-        free_chunks(old.chunk, size_t{old.key_size} + old.value_size);
+        free_chunks(old.chunk, chunks_for(fragment_at(index)));
         if (live(old)) --live_;
     }
     std::byte* at = arena_.data() + size_t{chunk} * kChunk;
@@ -199,11 +208,12 @@ bool FragmentStore::write(uint32_t index, const Fragment& f) {
 
 void FragmentStore::release(uint32_t index) {
     Entry& e = entries_[index];
-    uint32_t* link = &bucket(fragment_at(index).id);
+    const Fragment f = fragment_at(index);
+    uint32_t* link = &bucket(f.id);
     while (*link != index) link = &entries_[*link].next;
     *link = e.next;
     if (live(e)) --live_;
-    free_chunks(e.chunk, size_t{e.key_size} + e.value_size);
+    free_chunks(e.chunk, chunks_for(f));
     e = {};
     e.next = free_entry_;
     free_entry_ = index;

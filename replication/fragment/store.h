@@ -2,7 +2,8 @@
 // hash table on BUZhash, mixed with a seed so that nobody outside can aim for one bucket.
 //
 // Bounded twice, by entries and by bytes of keys and values; both are taken at construction, and
-// what does not fit is refused and counted. Erasing leaves a tombstone for kTombstone, so that an
+// what does not fit is refused and counted. Values may be credentials: they lie in memory that is
+// not dumped, and are wiped when they go. Erasing leaves a tombstone for kTombstone, so that an
 // older version that was repaired late does not come back. Single-threaded.
 #pragma once
 
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "base/counters.h"
+#include "base/secret_memory.h"
 #include "base/time.h"
 #include "replication/fragment/fragment.h"
 
@@ -78,6 +80,7 @@ public:
     uint32_t size() const { return live_; }
     uint64_t bytes_used() const { return chunks_used_ * kChunk; }
     uint64_t memory() const;  // bytes taken in all
+    SecretProtection protection() const { return arena_.protection(); }
     const StoreCounters& counters() const { return counters_; }
 
 private:
@@ -109,8 +112,9 @@ private:
     uint32_t& bucket(const FragmentId& id);
     uint32_t lookup(const FragmentId& id) const;
     bool matches(const Entry& e, const FragmentId& id) const;
-    uint32_t allocate_chunks(size_t bytes);
-    void free_chunks(uint32_t chunk, size_t bytes);
+    static uint32_t chunks_for(const Fragment& fragment);
+    uint32_t allocate_chunks(uint32_t n);
+    void free_chunks(uint32_t chunk, uint32_t n);
     bool write(uint32_t index, const Fragment& fragment);
     bool scarce() const;
     void release(uint32_t index);
@@ -118,7 +122,7 @@ private:
     uint64_t seed_;
     std::vector<uint32_t> buckets_;
     std::vector<Entry> entries_;
-    std::vector<std::byte> arena_;
+    SecretRegion arena_;
     std::vector<uint32_t> free_by_size_;  // heads of free runs, by length in chunks
     std::vector<Tombstone> tombstones_;   // a queue: oldest at tombstone_head_
     size_t tombstone_head_ = 0, tombstone_count_ = 0;
