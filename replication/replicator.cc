@@ -161,7 +161,7 @@ void Replicator::on_record(NodeId from, Bytes record, Instant now) {
         ++counters_.records_fenced;  // the next status tells the sender why
         return;
     }
-    if (f->owners.has(self())) {
+    if (f->owners.has(self()) || (is_block(f->id.kind) && f->erased)) {
         store_.put(*f, now);
     } else {
         store_.drop(f->id, f->version);

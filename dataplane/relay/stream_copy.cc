@@ -39,7 +39,6 @@ bool StreamCopy::fits_last(SeqNum start, size_t size) {
 bool StreamCopy::open(SeqNum start) {
     if (count_ == kBlocks) return false;
     ++count_;
-    used_ = std::min(kBlocks, std::max(used_, first_ + count_));
     at(count_ - 1).start = start;
     at(count_ - 1).octets.clear();
     return true;

@@ -50,7 +50,6 @@ public:
         }
     }
     bool wants_publish() const { return published_ < count_; }
-    unsigned used() const { return used_; }  // blocks ever, at most kBlocks
     uint64_t left_out() const { return left_out_; }
 
 private:
@@ -65,7 +64,6 @@ private:
     std::array<Block, kBlocks> blocks_;
     unsigned first_ = 0, count_ = 0;  // the circle's part in use
     unsigned published_ = 0;          // of these, from the first
-    unsigned used_ = 0;
     uint64_t left_out_ = 0;
 };
 

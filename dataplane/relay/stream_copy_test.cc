@@ -66,7 +66,7 @@ TEST_F(StreamCopyTest, OthersHaveAllThatIsNotAcknowledged) {
         copy.release(start() + acknowledged);
     }
     EXPECT_EQ(copy.left_out(), 0u);
-    EXPECT_EQ(copy.used(), StreamCopy::kBlocks);
+    EXPECT_EQ(held.size(), StreamCopy::kBlocks);
 }
 
 TEST_F(StreamCopyTest, SmallPiecesShareABlock) {

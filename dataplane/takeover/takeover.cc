@@ -180,9 +180,8 @@ void Takeover::erase_copies(SessionIndex index, const Session& s, Instant now) {
     const StreamCopies* copies = relay_ ? relay_->copies(index) : nullptr;
     if (!copies || copies->version == 0) return;
     buried_ = std::max(buried_, copies->version + 1);
-    for (const Direction side : {Direction::from_client, Direction::from_backend})
-        for (unsigned i = 0; i < copies->sides[static_cast<size_t>(side)].used(); ++i)
-            replicator_.erase(block_id(session_key(s), side, i), s.group, copies->version + 1, now);
+    replicator_.erase(id_of(session_key(s), FragmentKind::stream), s.group, copies->version + 1,
+                      now);
 }
 
 // Once its streams are over that was done already.

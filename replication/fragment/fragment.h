@@ -38,8 +38,8 @@ inline constexpr unsigned kFragmentKinds = 8;
 constexpr bool is_late(FragmentKind kind) {
     return kind == FragmentKind::resumable || kind == FragmentKind::stream;
 }
-// Blocks of one id, up to kMaxBlocks, each with a version of its own; and a standby that runs out
-// of memory does without.
+// Blocks of one id, up to kMaxBlocks, each with a version of its own; a standby that runs out of
+// memory does without. They are erased together, by the first.
 constexpr bool is_block(FragmentKind kind) { return kind == FragmentKind::stream; }
 // Values that are wiped wherever they were.
 constexpr bool is_secret(FragmentKind kind) {

@@ -185,6 +185,26 @@ TEST_F(StoreTest, IsBoundedAndSaysSo) {
     EXPECT_EQ(store.put(fragment(200, 1, 1, "some value"), now), FragmentStore::Put::stored);
 }
 
+TEST_F(StoreTest, BlocksAreErasedTogetherAndDoNotComeBackLate) {
+    Fragment block = fragment(1, 1, 1, "octets");
+    block.id.kind = FragmentKind::stream;
+    for (const uint8_t part : {0, 7, 128, 255}) {
+        block.id.part = part;
+        ++block.version.number;
+        EXPECT_EQ(store.put(block, now), FragmentStore::Put::stored);
+    }
+    Fragment erased = block;
+    erased.id.part = 0;
+    erased.erased = true;
+    erased.value = {};
+    ++erased.version.number;
+    store.put(erased, now);
+    EXPECT_EQ(store.size(), 0u);
+    EXPECT_EQ(store.put(block, now), FragmentStore::Put::stale);
+    block.version.number = erased.version.number + 1;
+    EXPECT_EQ(store.put(block, now), FragmentStore::Put::stored);
+}
+
 // Octets in flight leave a quarter to what sessions cannot do without, however they are cut.
 TEST_F(StoreTest, BlocksLeaveRoomForTheRest) {
     FragmentStore small({1024, 64 * 1024, 1});

@@ -36,6 +36,9 @@ FragmentStore::Put FragmentStore::put(const Fragment& fragment, Instant now) {
             return ++counters_.refreshed, Put::refreshed;
         }
     }
+    if (is_block(fragment.id.kind) && fragment.erased) release_blocks(fragment);
+    if (is_block(fragment.id.kind) && !fragment.erased && blocks_erased_since(fragment))
+        return ++counters_.stale, Put::stale;
     if (is_block(fragment.id.kind) && !fragment.erased && scarce()) {
         if (index != kNone && !entries_[index].tombstone) release(index);  // an old one misleads
         return ++counters_.spared, Put::spared;
@@ -52,6 +55,27 @@ FragmentStore::Put FragmentStore::put(const Fragment& fragment, Instant now) {
             index, now, fragment.version.epoch.value, fragment.version.number};
     }
     return Put::stored;
+}
+
+void FragmentStore::release_blocks(const Fragment& erased) {
+    FragmentId id = erased.id;
+    for (unsigned part = 1; part < kMaxBlocks; ++part) {
+        id.part = static_cast<uint8_t>(part);
+        const uint32_t index = lookup(id);
+        if (index == kNone) continue;
+        if (FragmentVersion{{entries_[index].epoch}, entries_[index].version} > erased.version)
+            continue;
+        release(index);
+        ++counters_.erased;
+    }
+}
+
+bool FragmentStore::blocks_erased_since(const Fragment& block) const {
+    FragmentId first = block.id;
+    first.part = 0;
+    const uint32_t index = lookup(first);
+    return index != kNone && entries_[index].tombstone &&
+           block.version <= FragmentVersion{{entries_[index].epoch}, entries_[index].version};
 }
 
 bool FragmentStore::scarce() const {

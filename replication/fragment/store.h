@@ -117,6 +117,8 @@ private:
     void free_chunks(uint32_t chunk, uint32_t n);
     bool write(uint32_t index, const Fragment& fragment);
     bool scarce() const;
+    void release_blocks(const Fragment& erased);
+    bool blocks_erased_since(const Fragment& block) const;
     void release(uint32_t index);
 
     uint64_t seed_;
