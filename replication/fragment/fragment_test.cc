@@ -188,8 +188,8 @@ TEST_F(StoreTest, IsBoundedAndSaysSo) {
 TEST_F(StoreTest, BlocksAreErasedTogetherAndDoNotComeBackLate) {
     Fragment block = fragment(1, 1, 1, "octets");
     block.id.kind = FragmentKind::stream;
-    for (const uint8_t part : {0, 7, 128, 255}) {
-        block.id.part = part;
+    for (const int part : {0, 7, 128, 255}) {
+        block.id.part = static_cast<uint8_t>(part);
         ++block.version.number;
         EXPECT_EQ(store.put(block, now), FragmentStore::Put::stored);
     }
