@@ -304,8 +304,10 @@ void Relay::on_established(RelaySession& s, Direction side, Instant now) {
 }
 
 size_t Relay::pass_on(RelaySession& s, Direction from, Bytes bytes) {
+    // RCV.NXT is behind all of them, however many are taken.
+    const SeqNum start = s.end(from).state().rcv_nxt - static_cast<uint32_t>(bytes.size());
     const size_t taken = hand_on(s, from, bytes);
-    if (s.copies) keep_copy(s, from, bytes.first(taken));
+    if (s.copies) keep_copy(s, from, start, bytes.first(taken));
     return taken;
 }
 

@@ -147,7 +147,7 @@ private:
     void on_established(RelaySession& s, Direction side, Instant now);
     size_t pass_on(RelaySession& s, Direction from, Bytes bytes);
     size_t hand_on(RelaySession& s, Direction from, Bytes bytes);
-    void keep_copy(RelaySession& s, Direction from, Bytes bytes);
+    void keep_copy(RelaySession& s, Direction from, SeqNum start, Bytes bytes);
     void settle_copies(RelaySession& s, Instant now);
     void acknowledge(RelaySession& s, Direction side, Instant now);
     void note_fin(RelaySession& s, Direction side, Instant now);

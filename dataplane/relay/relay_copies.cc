@@ -19,12 +19,11 @@ void Relay::copy_again(SessionIndex index) {
 }
 
 // `bytes` were just delivered. A client's before there is a backend are of its handshake, or few.
-void Relay::keep_copy(RelaySession& s, Direction from, Bytes bytes) {
+void Relay::keep_copy(RelaySession& s, Direction from, SeqNum start, Bytes bytes) {
     if (s.stage < RelayStage::connecting) return;
     StreamCopy& copy = s.copies->sides[static_cast<size_t>(from)];
     const uint64_t before = copy.left_out();
-    const SeqNum end = s.end(from).state().rcv_nxt;
-    copy.append(end - static_cast<uint32_t>(bytes.size()), bytes);
+    copy.append(start, bytes);
     counters_.copies_left_out += copy.left_out() - before;
 }
 

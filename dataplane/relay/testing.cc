@@ -21,6 +21,7 @@ ForwardOptions forward_options_for(const RelayWorldOptions& options) {
     web.pools = {{ip("198.51.100.200"), 10000, 19999}, {ip("2001:db8:2::200"), 10000, 19999}};
     web.health.enabled = false;
     web.proxy_protocol = options.proxy_protocol;
+    web.durability = options.durability;
     web.max_lifetime = options.max_lifetime;
     ForwardOptions o;
     o.services = {web};

@@ -96,6 +96,7 @@ struct RelayWorldOptions {
     uint32_t embryonic_limit = 32;
     Duration max_lifetime{};
     ProxyProtocol proxy_protocol = ProxyProtocol::off;
+    Durability durability = Durability::state;
     double publish_loss = 0;  // of headers that nothing waits for
     std::vector<std::byte> (*write)(const RelayState&, Instant shared_now) = nullptr;
     RelayState (*read)(Bytes, Instant shared_now) = nullptr;
@@ -144,7 +145,8 @@ public:
     void on_relay_finished(SessionIndex index, Instant now) override {
         on_relay_changed(index, now);
     }
-    void on_relay_copies(SessionIndex, Instant) override {}
+    // Looks whether they are what that peer said.
+    void on_relay_copies(SessionIndex index, Instant now) override;
 
 private:
     RelayWorld& world_;
@@ -207,7 +209,7 @@ public:
     // What is held elsewhere: the gate's last release, and all that was published since.
     std::vector<Snapshot> headers, segments;
     std::vector<RelayFrame> frames;
-    uint64_t snapshots = 0, wakes = 0;
+    uint64_t snapshots = 0, wakes = 0, octets_copied = 0;
     uint32_t flooded = 0, answered_flood = 0;
     bool shut = false;  // the gate
     unsigned gate_room = 1000;
