@@ -12,6 +12,8 @@ LOW_OR_LESS = {"DEBUG", "INFO", "OK", "LOW"}
 # What testssl.sh says of the lab or of itself rather than of the server: finding, and why it is not ours.
 EXCUSED = {
     "engine_problem": "of the openssl that the scan uses: it has no GOST engine",
+    "sessionresumption_ticket": "a warning only: the scan's client often leaves before a ticket of TLS 1.3, which comes "
+                                "after the handshake, and then has none to offer; test_tls_sessions_resumed has",
     "cert_revocation": "of the lab's certificates: whoever issued them publishes neither CRL nor OCSP",
 }
 
