@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Every fuzzer for a while, from the corpus in the tree, as many at once as there are cores: one line for each.
 
-    tests/fuzz/run.py [--seconds 60] [--build build-fuzz] [--json FILE] [NAME...]      NAME: part of a fuzzer's name
+    tests/fuzz/run.py [--seconds 60] [--seed N] [--build build-fuzz] [--json FILE] [NAME...]   NAME: part of a fuzzer's name
+
+With a seed every run tries the same inputs in the same order, as many as there is time for; without one it goes
+where none went before.
 
 What a fuzzer finds new stays in BUILD/found/NAME; make it part of the corpus by copying it to tests/fuzz/corpus/NAME.
 An input that breaks it is kept there too (crash-..., timeout-..., oom-...), told, and printed in base64, with how to
@@ -45,12 +48,12 @@ def kept(name):
     return [str(folder)] if folder.is_dir() else []
 
 
-def argv_of(name, folder, seconds):
+def argv_of(name, folder, seconds, seed):
     found = folder / "found" / name
     found.mkdir(parents=True, exist_ok=True)
     seeds = [f"-seed_inputs={SEED_FILES[name]}"] if name in SEED_FILES else []
-    return [str(folder / "tests/fuzz" / name), f"-max_total_time={seconds}", f"-max_len={LONGEST_INPUT}",
-            f"-timeout={ONE_INPUT_S}", "-print_final_stats=1", f"-artifact_prefix={found}/", *seeds, str(found), *kept(name)]
+    return [str(folder / "tests/fuzz" / name), f"-max_total_time={seconds}", f"-seed={seed}",
+            "-reload=0", f"-max_len={LONGEST_INPUT}", f"-timeout={ONE_INPUT_S}", "-print_final_stats=1", f"-artifact_prefix={found}/", *seeds, str(found), *kept(name)]
 
 
 def how_it_broke(name, folder, output):
@@ -65,9 +68,9 @@ def how_it_broke(name, folder, output):
     return "\n".join(told)
 
 
-def run_one(name, folder, seconds, running):
+def run_one(name, folder, seconds, seed, running):
     began = time.monotonic()
-    process = subprocess.Popen(argv_of(name, folder, seconds), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    process = subprocess.Popen(argv_of(name, folder, seconds, seed), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                stdin=subprocess.DEVNULL, cwd=folder)
     running.append(process)
     try:
@@ -90,11 +93,11 @@ def run_one(name, folder, seconds, running):
     return ok
 
 
-def run_all(names, folder, seconds):
+def run_all(names, folder, seconds, seed):
     """Whether each ended well, in the order of their names. Stopped, it leaves none running."""
     pool, running = ThreadPoolExecutor(os.cpu_count()), []
     try:
-        return list(pool.map(lambda name: run_one(name, folder, seconds, running), names))
+        return list(pool.map(lambda name: run_one(name, folder, seconds, seed, running), names))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in running:
@@ -105,6 +108,7 @@ def run_all(names, folder, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=60, help="each (60)")
+    parser.add_argument("--seed", type=int, default=0, help="0: a fresh one (0)")
     parser.add_argument("--build", default="build-fuzz")
     parser.add_argument("--json", help="write the counts there")
     parser.add_argument("names", nargs="*")
@@ -115,7 +119,7 @@ def main():
     began = time.monotonic()
     build(folder, wanted)
     print(f"fuzz: built in {time.monotonic() - began:.0f} s", flush=True)
-    well = run_all(wanted, folder, arguments.seconds)
+    well = run_all(wanted, folder, arguments.seconds, arguments.seed)
     failures = [name for name, ok in zip(wanted, well) if not ok]
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(

@@ -85,8 +85,14 @@ public:
     ChunkPool& pool;
     std::unique_ptr<TcpEndpoint> end;
     std::deque<Packet> sent;
-    uint64_t written = 0;   // by whoever uses this side, ever
-    uint64_t position = 0;  // of that, what its endpoint (a restored one begins anew) was given
+    // Of what was written, how much its endpoint has or needs no more: a restored one begins where
+    // the record stood, and passes over what the peer acknowledges before it is written again.
+    uint64_t position() const {
+        const Tcb& t = end->state();
+        if (t.state == TcpState::closed) return written;
+        return static_cast<uint32_t>(end->write_position() - (t.iss + 1));
+    }
+    uint64_t written = 0;  // by whoever uses this side, ever
     uint64_t heard = 0;
     bool honest = true, acked = false;
     SeqNum last_ack, last_edge;
@@ -126,15 +132,15 @@ public:
     // The next `n` bytes that this endpoint has not, as many as it takes.
     void write(Side& s, size_t n) {
         std::vector<std::byte> bytes(std::min(n, s.end->write_room()));
-        for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = byte_at(s.id, s.position + i);
-        s.position += s.end->write(bytes);
-        s.written = std::max(s.written, s.position);
+        for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = byte_at(s.id, s.position() + i);
+        s.end->write(bytes);
+        s.written = std::max(s.written, s.position());
         settle(s);
     }
     // FIN after all that was ever written: an adopter has to write it again first.
     void shutdown(Side& s) {
-        if (!forges && s.position < s.written) write(s, s.written - s.position);
-        if (forges || s.position == s.written) s.end->shutdown();
+        if (!forges && s.position() < s.written) write(s, s.written - s.position());
+        if (forges || s.position() == s.written) s.end->shutdown();
         settle(s);
     }
 
@@ -164,10 +170,8 @@ public:
         s.end->restore(record, {.ts_slack_ms = how, .relearn = (how & 1) != 0}, s.here(now));
         const Tcb& t = s.end->state();
         if (!forges) {
-            const SeqNum position = s.end->write_position();
-            s.position = static_cast<uint32_t>(position - (t.iss + 1));
-            require(s.position <= s.written, "the peer acknowledged what was written");
-            write(s, s.written - s.position);
+            require(s.position() <= s.written, "the peer acknowledged what was written");
+            write(s, s.written - s.position());
             if (t.state != TcpState::syn_sent)
                 s.heard = static_cast<uint32_t>(t.rcv_nxt - (t.irs + 1)) - t.has(Tcb::fin_received);
         }
