@@ -32,6 +32,14 @@ ROUNDS ?= 100
 soak-tls: all
 	HOLDFAST_BUILD=$(BUILD) python3 tests/system/tls_soak.py --rounds $(ROUNDS)
 
+# Whole clusters in virtual time: make sim SEEDS=1000, or one seed with all that happens: make sim SEED=59.
+SEEDS ?= 1000
+SEED ?=
+ARGS ?=
+sim: $(BUILD)/build.ninja
+	ninja -C $(BUILD) tests/simulation/world/holdfast-sim
+	$(BUILD)/tests/simulation/world/holdfast-sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
+
 demo:
 	deploy/demo
 
@@ -61,4 +69,4 @@ format:
 clean:
 	rm -rf $(BUILD) build-asan build-fuzz
 
-.PHONY: all check lint system accept-forward accept-tls soak-tls demo bench asan fuzz tidy format clean
+.PHONY: all check lint system accept-forward accept-tls soak-tls sim demo bench asan fuzz tidy format clean

@@ -193,7 +193,7 @@ void Membership::learn_claim(GroupId id, NodeId peer, const GroupClaim& claim, I
 }
 
 size_t Membership::heartbeat_body(MutableBytes to) {
-    HeartbeatBody body;
+    MemberHeartbeat body;
     body.serial = ++serial_;
     body.view_number = pending_.number;
     body.members = pending_.members;
@@ -209,7 +209,7 @@ size_t Membership::heartbeat_body(MutableBytes to) {
 }
 
 size_t Membership::status_body(NodeId to_node, MutableBytes to) const {
-    StatusBody body;
+    MemberStatus body;
     body.knows_view = peers_[to_node.value].view.number;
     for (unsigned i = 0; i < kMaxGroups; ++i) body.epochs[i] = groups_[i].epoch;
     return emit(body, to);

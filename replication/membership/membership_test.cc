@@ -430,7 +430,7 @@ TEST(MembershipMessages, ParseOfEmitIsTheSameAndTruncationsAreRefused) {
     const Bytes a = Bytes(buffer).first(emit(adopt, buffer));
     EXPECT_EQ(parse_adopt(a), adopt);
     for (size_t n = 0; n < a.size(); ++n) EXPECT_FALSE(parse_adopt(a.first(n)));
-    HeartbeatBody hb;
+    MemberHeartbeat hb;
     hb.view_number = 5;
     hb.members = NodeSet(0b110);
     hb.incarnations[1] = 1;

@@ -21,7 +21,7 @@ ByteReader body_of(Bytes bytes, MessageType type) {
 
 }  // namespace
 
-size_t emit(const HeartbeatBody& body, MutableBytes to) {
+size_t emit(const MemberHeartbeat& body, MutableBytes to) {
     ByteWriter w(to);
     w.le<uint64_t>(body.serial);
     w.le<uint64_t>(body.view_number);
@@ -41,9 +41,9 @@ size_t emit(const HeartbeatBody& body, MutableBytes to) {
     return w.ok() ? w.used() : 0;
 }
 
-std::optional<HeartbeatBody> parse_heartbeat_body(Bytes bytes) {
+std::optional<MemberHeartbeat> parse_heartbeat_body(Bytes bytes) {
     ByteReader r(bytes);
-    HeartbeatBody body;
+    MemberHeartbeat body;
     body.serial = r.le<uint64_t>();
     body.view_number = r.le<uint64_t>();
     take_members(r, body.members, body.incarnations);
@@ -62,7 +62,7 @@ std::optional<HeartbeatBody> parse_heartbeat_body(Bytes bytes) {
     return body;
 }
 
-size_t emit(const StatusBody& body, MutableBytes to) {
+size_t emit(const MemberStatus& body, MutableBytes to) {
     ByteWriter w(to);
     w.le<uint64_t>(body.knows_view);
     uint16_t present = 0;
@@ -74,9 +74,9 @@ size_t emit(const StatusBody& body, MutableBytes to) {
     return w.ok() ? w.used() : 0;
 }
 
-std::optional<StatusBody> parse_status_body(Bytes bytes) {
+std::optional<MemberStatus> parse_status_body(Bytes bytes) {
     ByteReader r(bytes);
-    StatusBody body;
+    MemberStatus body;
     body.knows_view = r.le<uint64_t>();
     const uint16_t present = r.le<uint16_t>();
     for (unsigned g = 0; g < kMaxGroups; ++g)

@@ -22,7 +22,7 @@ struct GroupClaim {
 
 using MemberIncarnations = std::array<uint32_t, kMaxNodes>;  // low 32 bits; 0 where not a member
 
-struct HeartbeatBody {
+struct MemberHeartbeat {
     uint64_t serial =
         0;  // grows with each heartbeat of an incarnation: an overtaken one says nothing
     uint64_t view_number = 0;  // the newest, which may still be waiting for its members' word
@@ -33,15 +33,15 @@ struct HeartbeatBody {
     bool leaving = false;
     std::array<GroupClaim, kMaxGroups> claims{};
 };
-size_t emit(const HeartbeatBody& body, MutableBytes to);
-std::optional<HeartbeatBody> parse_heartbeat_body(Bytes bytes);
+size_t emit(const MemberHeartbeat& body, MutableBytes to);
+std::optional<MemberHeartbeat> parse_heartbeat_body(Bytes bytes);
 
-struct StatusBody {
+struct MemberStatus {
     uint64_t knows_view = 0;  // of the ring's sender
     std::array<Epoch, kMaxGroups> epochs{};
 };
-size_t emit(const StatusBody& body, MutableBytes to);
-std::optional<StatusBody> parse_status_body(Bytes bytes);
+size_t emit(const MemberStatus& body, MutableBytes to);
+std::optional<MemberStatus> parse_status_body(Bytes bytes);
 
 // The last claim to a group that a node has heard of: who held it, under which epoch (0: nobody
 // ever did), and the highest view of that holder it knows.

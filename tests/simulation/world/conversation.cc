@@ -1,0 +1,122 @@
+#include "tests/simulation/world/conversation.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast::simulation {
+namespace {
+
+constexpr size_t kUnacknowledged = 64 * 1024;  // before a speaker writes more
+constexpr size_t kIntroduction = 8;
+
+std::string text_of(const tls_testing::Buffer& octets) {
+    return {reinterpret_cast<const char*>(octets.data()), octets.size()};
+}
+
+}  // namespace
+
+Speaker::Speaker(const Talk& talk, uint64_t stream, uint64_t to_say,
+                 const SimpleTcp::Options& options, Endpoint self, Endpoint peer, uint32_t isn,
+                 SimpleTcp::Send send)
+    : tcp(options, self, peer, isn, std::move(send)),
+      talk_(talk),
+      stream_(stream),
+      to_say_(to_say) {}
+
+char Speaker::at(uint64_t stream, uint64_t offset) {
+    if (offset < kIntroduction) return static_cast<char>(stream >> 8 * offset);
+    return static_cast<char>(mix64(offset / 8 + stream * 0x100000000ull) >> offset % 8 * 8);
+}
+
+void Speaker::connect(Instant now) {
+    tcp.connect(now);
+    if (tls) tcp.write(text_of(tls->exchange({})), now);
+}
+
+void Speaker::on_segment(const Segment& s, Instant now) {
+    tcp.on_segment(s, now);
+    read(now);
+    say(now);
+}
+
+Instant Speaker::next_deadline() const {
+    const bool speaks = said_ < to_say_ && tcp.state() == SimpleTcp::State::open &&
+                        tcp.unacknowledged() < kUnacknowledged;
+    return earlier(tcp.next_deadline(), speaks ? next_burst_ : Instant::max());
+}
+
+void Speaker::on_deadline(Instant now) {
+    if (tcp.next_deadline() <= now) tcp.on_deadline(now);
+    say(now);
+}
+
+void Speaker::speak(uint64_t stream, uint64_t to_say, const Talk& talk, Instant now) {
+    talk_ = talk;
+    stream_ = stream;
+    to_say_ = to_say;
+    say(now);
+}
+
+void Speaker::read(Instant now) {
+    std::string octets = tcp.take(now);
+    if (tls && !octets.empty()) {
+        tcp.write(text_of(tls->exchange(tls_testing::bytes_of(octets))), now);
+        octets = tls->received();
+        if (!tls->error().empty() && complaint_.empty()) complaint_ = "TLS: " + tls->error();
+    }
+    check(octets);
+    if (tcp.peer_closed() && hears_ && heard_ < length_ && complaint_.empty())
+        complaint_ =
+            "the end came after " + std::to_string(heard_) + " of " + std::to_string(length_);
+}
+
+void Speaker::hear(uint64_t stream, uint64_t length) {
+    hears_ = stream;
+    length_ = length;
+    check(std::exchange(unchecked_, {}));
+}
+
+void Speaker::check(std::string_view octets) {
+    if (!hears_) {
+        unchecked_ += octets;
+        return;
+    }
+    for (const char c : octets) {
+        if ((heard_ >= length_ || c != at(*hears_, heard_)) && complaint_.empty())
+            complaint_ = "octet " + std::to_string(heard_) + " is not what was written";
+        ++heard_;
+    }
+}
+
+std::optional<uint64_t> Speaker::introduced() const {
+    if (hears_ || unchecked_.size() < kIntroduction) return std::nullopt;
+    uint64_t number = 0;
+    for (size_t i = 0; i < kIntroduction; ++i)
+        number |= uint64_t{static_cast<uint8_t>(unchecked_[i])} << 8 * i;
+    return number;
+}
+
+void Speaker::say(Instant now) {
+    if (tcp.state() != SimpleTcp::State::open || (tls && !tls->connected())) return;
+    while (said_ < to_say_ && next_burst_ <= now && tcp.unacknowledged() < kUnacknowledged) {
+        std::string octets(std::min<uint64_t>(talk_.burst, to_say_ - said_), 0);
+        for (char& c : octets) c = at(stream_, said_++);
+        tcp.write(tls ? text_of(tls->write(octets)) : octets, now);
+        if (talk_.pause > Duration{}) next_burst_ = now + talk_.pause;
+    }
+    if (said_ < to_say_ || to_say_ == 0 || closed_) return;
+    closed_ = true;
+    if (tls) tcp.write(text_of(tls->close()), now);
+    tcp.close(now);
+}
+
+bool Speaker::ended() const {
+    return hears_ && heard_ == length_ && closed_ && tcp.peer_closed() && tcp.all_acknowledged();
+}
+
+std::string Speaker::describe() const {
+    return "said " + std::to_string(said_) + " of " + std::to_string(to_say_) + ", heard " +
+           std::to_string(heard_) + " of " + std::to_string(length_) + "; " + tcp.describe();
+}
+
+}  // namespace holdfast::simulation

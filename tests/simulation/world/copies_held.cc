@@ -1,0 +1,40 @@
+#include "tests/simulation/world/copies_held.h"
+
+#include <algorithm>
+
+#include "dataplane/takeover/relay_capture.h"
+
+namespace holdfast::simulation {
+
+std::string missing_copies(const Worker& from, SessionIndex index, const CopiesWanted& wanted,
+                           std::span<const Worker* const> nodes, Instant now) {
+    const NodeSet members = from.replicator().membership().view().members;
+    const Session& s = *from.forwarder().sessions().get(index);
+    unsigned headers = 0, aliases = 0, dead = 0;
+    for (NodeId n : members) {
+        const Worker* keeper = nodes[n.value];
+        if (!keeper) {
+            ++dead;
+            continue;
+        }
+        const FragmentStore& store = keeper->replicator().store();
+        if (const auto f = store.find({session_key(s), FragmentKind::header, 0})) {
+            Bytes rest;
+            const auto session = read_header(*f, wanted.services, rest);
+            const auto state = read_relay_state(rest, now);
+            const bool tells = state && state->stage >= RelayStage::committing;
+            headers += session && (!wanted.agreed || tells);
+        }
+        aliases += store.find({alias_key(s), FragmentKind::alias, 0}).has_value();
+    }
+    // Of the copies asked for, those on members that died this moment are not seen; one must always
+    // be.
+    const unsigned least = wanted.commit == Commit::all
+                               ? std::min(wanted.copies, members.size()) - std::min(dead, 1u)
+                               : 1;
+    if (headers >= least && aliases >= least) return "";
+    return "left with " + std::to_string(headers) + " headers and " + std::to_string(aliases) +
+           " aliases held elsewhere, of " + std::to_string(least);
+}
+
+}  // namespace holdfast::simulation

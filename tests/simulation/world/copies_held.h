@@ -1,0 +1,23 @@
+// Whether standbys hold what a node is about to reveal: looked up in their stores.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "dataplane/worker.h"
+
+namespace holdfast::simulation {
+
+struct CopiesWanted {
+    Commit commit = Commit::all;
+    unsigned copies = 2;
+    std::span<const Service> services{};
+    bool agreed = false;  // and what was agreed with the backend
+};
+
+// "" or what is missing. `nodes` by id; none: dead. One copy on a node that died this moment
+// counts.
+std::string missing_copies(const Worker& from, SessionIndex index, const CopiesWanted& wanted,
+                           std::span<const Worker* const> nodes, Instant now);
+
+}  // namespace holdfast::simulation

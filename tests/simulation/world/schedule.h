@@ -1,0 +1,45 @@
+// What goes wrong in a world, and when: drawn from its seed, told in a line each, and taken away
+// one by one when a failure is made smaller.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/time.h"
+
+namespace holdfast::simulation {
+
+struct Fault {
+    enum class Kind : uint8_t {
+        kill,          // and restarted, with nothing in memory, after `lasts`
+        pause,         // not scheduled for `lasts`; its clock goes on
+        cut_ring,      // neither hears nor is heard on the ring
+        deaf,          // hears nothing on the ring, and is heard
+        mute,          // hears all, and is not heard
+        handover,      // gives its groups away, on purpose
+        stall,         // a hiccup of `lasts`, too short for anybody to notice
+        ring_weather,  // datagrams are lost, doubled, delayed, broken with `chance`
+        wire_weather,  // and frames between hosts and nodes
+    };
+    static constexpr uint8_t kHolder = 0xff;  // whoever holds the group at that time
+
+    Kind kind{};
+    Duration
+        at{};  // since the fault before it was over and forgotten; in rough worlds, since all began
+    uint8_t node = kHolder;
+    Duration lasts{};
+    double chance = 0;
+
+    bool is_weather() const { return kind >= Kind::ring_weather; }
+};
+std::string to_string(const Fault& fault);
+
+// One fault at a time, each over before the next: nobody may lose anything. Or all at any time:
+// connections may end by a reset, never wrongly.
+enum class Temper : uint8_t { orderly, rough };
+
+std::vector<Fault> draw_faults(Random& random, Temper temper, unsigned nodes, unsigned failovers);
+
+}  // namespace holdfast::simulation

@@ -1,0 +1,303 @@
+#include "tests/simulation/world/world.h"
+
+#include <algorithm>
+
+#include "dataplane/wire/testing.h"
+#include "tests/simulation/world/judge_bounds.h"
+#include "tests/simulation/world/judge_commit.h"
+#include "tests/simulation/world/judge_holder.h"
+#include "tests/simulation/world/judge_octets.h"
+#include "tests/simulation/world/judge_secrets.h"
+
+namespace holdfast::simulation {
+namespace {
+
+using testing::endpoint;
+using testing::ip;
+using testing::mac;
+
+const MacAddress kVirtualMac{{0, 0, 0x5e, 0, 1, 1}};
+constexpr Duration kShortestNap = Duration::microseconds(50),
+                   kLongestNap = Duration::milliseconds(5);
+constexpr Duration kStallBound = Duration::milliseconds(20);  // as cluster.stall by default
+constexpr Duration kTimeToSettle = Duration::seconds(10), kTimeToEnd = Duration::seconds(120);
+
+constexpr std::string_view kClusterSecret = "the cluster secret of simulations";
+
+}  // namespace
+
+World::World(const WorldOptions& options)
+    : options_(options),
+      random_(mix64(options.seed)),
+      network_random_(mix64(options.seed + 1'000'003)),
+      host_random_(mix64(options.seed + 2'000'003)) {
+    draw();
+    for (uint8_t i = 0; i < options_.nodes; ++i) {
+        nodes_.push_back(std::make_unique<Node>());
+        nodes_[i]->world = this;
+        nodes_[i]->seen.id = i;
+        seen_.push_back(nodes_[i]->seen);
+    }
+    services_ = worker_options(*nodes_[0]).forward.services;
+    add_judges();
+    for (auto& n : nodes_) start(*n);
+}
+
+World::~World() = default;
+
+// All draws of the world come first and one after the other, whatever is taken away of them later.
+void World::draw() {
+    constexpr Mode kModes[] = {Mode::forward, Mode::proxy, Mode::tls};
+    mode_ = kModes[random_.below(3)];
+    temper_ = random_.chance(0.7) ? Temper::orderly : Temper::rough;
+    if (options_.mode) mode_ = *options_.mode;
+    if (options_.temper) temper_ = *options_.temper;
+    copies_ = 1 + static_cast<unsigned>(random_.below(3));
+    commit_ = random_.chance(0.75) ? Commit::all : Commit::any;
+    durability_ = random_.chance(0.3) ? Durability::payload : Durability::state;
+    faults_ = draw_faults(random_, temper_, options_.nodes, options_.failovers);
+    for (unsigned n = 0; n < options_.sessions; ++n) {
+        Talk t;
+        t.number = n;
+        t.begins = kBegin +
+                   Duration::microseconds(100'000 + static_cast<int64_t>(random_.below(1'500'000)));
+        const uint64_t most = random_.chance(0.6) ? 5'000 : random_.chance(0.7) ? 60'000 : 300'000;
+        t.client_says = 8 + random_.below(most);
+        t.server_says = 8 + random_.below(most);
+        const uint64_t bursts = 1 + random_.below(40);
+        t.burst = static_cast<uint32_t>(std::max(t.client_says, t.server_says) / bursts + 1);
+        t.pause = Duration::microseconds(static_cast<int64_t>(random_.below(3'000'000) / bursts));
+        t.timestamps = random_.chance(0.5);
+        t.v6 = random_.chance(0.4);
+        t.tls = mode_ == Mode::tls;
+        t.tls_version = random_.chance(0.5) ? TLS1_2_VERSION : TLS1_3_VERSION;
+        t.window = random_.chance(0.8) ? 65'535 : 4'000;
+        talks_.push_back(t);
+    }
+    if (mode_ == Mode::tls) tls_ = tls_testing::load(tls_testing::usual());
+}
+
+WorkerOptions World::worker_options(const Node& n) const {
+    Service web;
+    web.name = "web";
+    web.mode = mode_;
+    web.group = kGroup;
+    web.vips = {ip("198.51.100.10"), ip("2001:db8:1::10")};
+    web.port = 443;
+    web.backends = {{"b1", endpoint("203.0.113.11:80"), 1},
+                    {"b2", endpoint("[2001:db8:2::11]:80"), 1}};
+    web.pools = {{ip("203.0.113.200"), 10000, 19999}, {ip("2001:db8:2::200"), 10000, 19999}};
+    web.health.enabled = false;
+    web.commit = commit_;
+    web.durability = durability_;
+    Group group{kGroup, {}, kVirtualMac};
+    for (uint8_t i = 0; i < options_.nodes; ++i) group.order.push_back({i});
+    const uint8_t id = n.seen.id;
+
+    WorkerOptions o;
+    o.forward.services = {web};
+    o.forward.groups = {group};
+    o.forward.front.mac = mac(static_cast<uint8_t>(0x10 + id));
+    o.forward.back.mac = mac(static_cast<uint8_t>(0x20 + id));
+    o.forward.back.own_v4 = ip("203.0.113.5" + std::to_string(id));
+    o.forward.back.own_v6 = ip("2001:db8:2::5" + std::to_string(id));
+    o.forward.back.prefix_v6 = 64;
+    o.forward.sessions.capacity = 1'024;
+    o.forward.sessions.seed = lives_ * 7;
+    o.forward.seed = options_.seed + id;
+    o.forward.balance_table = 251;
+    o.relay.chunks = 8'192;
+    o.relay.wall_offset = Duration::seconds(1'700'000'000) + (now_ - n.clock(now_));
+    o.relay.tls = {tls_};
+    o.relay.tls_connections = 512;
+    o.relay.handshakes = n.handshakes.get();
+    ReplicatorOptions& r = o.replicator;
+    r.ring.self = {id};
+    r.ring.incarnation = {(lives_ << 8) + id + 1};
+    std::ranges::copy(std::as_bytes(std::span(kClusterSecret)).first(32), r.ring.secret.begin());
+    r.ring.slots = 1'024;
+    r.ring.seed = mix64(options_.seed * 31 + lives_);
+    r.membership.self = {id};
+    r.membership.incarnation = r.ring.incarnation;
+    r.membership.copies = copies_;
+    r.membership.groups = {{kGroup, group.order}};
+    r.membership.remembered = n.remembered;
+    for (uint8_t i = 0; i < options_.nodes; ++i) {
+        r.membership.nodes.add({i});
+        if (i != id) r.ring.peers.add({i});
+    }
+    r.store = {16'384, 8u << 20, lives_ * 9};
+    r.memory = nodes_[id].get();
+    r.gate_packets = 512;
+    o.parked_frames = 256;
+    o.resumable.sessions = 1'024;
+    return o;
+}
+
+void World::add_judges() {
+    const CopiesWanted wanted{commit_, copies_, services_};
+    judges_.push_back(std::make_unique<HolderJudge>(kGroup, kVirtualMac));
+    judges_.push_back(std::make_unique<CommitJudge>(kVirtualMac, mode_, wanted));
+    judges_.push_back(std::make_unique<OctetsJudge>());
+    judges_.push_back(std::make_unique<BoundsJudge>(worker_options(*nodes_[0])));
+    auto secrets = std::make_unique<SecretsJudge>();
+    secrets_ = secrets.get();
+    secrets_->keep_secret(std::as_bytes(std::span(kClusterSecret)));
+    judges_.push_back(std::move(secrets));
+}
+
+// ---- Nodes
+
+void World::start(Node& n) {
+    ++lives_;
+    n.clock_offset = static_cast<int64_t>(network_random_.below(1'000'000'000'000));
+    n.drift_ppm = static_cast<int64_t>(network_random_.below(400)) - 200;
+    n.handshakes = std::make_unique<InlineHandshakes>();
+    n.worker = std::make_unique<Worker>(worker_options(n), n, n, n.clock(now_));
+    n.seen.worker = n.worker.get();
+    n.polled = n.next_poll = now_;
+}
+
+// The first thing after a sleep.
+void World::wake(Node& n) {
+    const Duration gap = now_ - n.polled;
+    n.polled = now_;
+    if (gap > kStallBound) n.worker->on_stall(gap, n.clock(now_));
+}
+
+void World::poll(Node& n) {
+    wake(n);
+    const Instant clock = n.clock(now_);
+    n.worker->on_burst_end(clock);
+    if (n.worker->next_deadline() <= clock) n.worker->on_deadline(clock);
+    const Instant due = n.worker->next_deadline();
+    const Duration nap = due == Instant::max() ? kLongestNap : due - clock;
+    n.next_poll = now_ + std::clamp(nap, kShortestNap, kLongestNap);
+}
+
+void World::pause(Node& n, bool on) {
+    n.seen.paused = on;
+    if (on) return;
+    if (n.worker) wake(n);
+    for (const Event& e : std::exchange(n.backlog, {})) deliver(e);
+}
+
+// ---- Time
+
+Instant World::next_time() const {
+    Instant next = next_look_;
+    if (!events_.empty()) next = earlier(next, events_.top().at);
+    for (const auto& n : nodes_)
+        if (n->worker && !n->seen.paused) next = earlier(next, n->next_poll);
+    for (const auto& c : clients_) next = earlier(next, c->next_deadline());
+    for (const auto& [key, s] : servers_) next = earlier(next, s->next_deadline());
+    if (opened_ < talks_.size()) next = earlier(next, talks_[opened_].begins);
+    return next;
+}
+
+void World::step() {
+    now_ = std::max(now_ + Duration::microseconds(1), next_time());
+    ++steps_;
+    while (!events_.empty() && events_.top().at <= now_) {
+        const Event event = events_.top();
+        events_.pop();
+        deliver(event);
+    }
+    for (auto& n : nodes_)
+        if (n->worker && !n->seen.paused && n->next_poll <= now_) poll(*n);
+    drive_hosts();
+    if (now_ < next_look_) return;
+    next_look_ = now_ + Duration::milliseconds(10);
+    for (size_t i = 0; i < nodes_.size(); ++i) seen_[i] = nodes_[i]->seen;
+    for (auto& j : judges_) j->on_look(seen_, now_);
+}
+
+World::Verdict World::run() {
+    std::ranges::sort(talks_, {}, &Talk::begins);
+    const bool began = run_until([&] { return settled(); }, kTimeToSettle);
+    if (!began) complain("liveness: no holder in the beginning");
+    if (began && temper_ == Temper::orderly) orderly();
+    if (began && temper_ == Temper::rough) rough();
+    mend_all();
+    if (complaints().empty() && !run_until([&] { return settled() && covered(); }, kTimeToSettle))
+        complain("liveness: when all faults were over, sessions were not covered again (I7)");
+    if (complaints().empty()) {
+        Talk last;  // whoever comes now is served
+        last.number = options_.sessions;
+        last.begins = now_;
+        last.client_says = last.server_says = 20'000;
+        last.tls = mode_ == Mode::tls;
+        talks_.push_back(last);
+        run_until([&] { return all_ended(); }, kTimeToEnd);
+        for (size_t i = 0; i < talks_.size() && !unsafe(); ++i)
+            if (!ended(i))
+                complain(
+                    "liveness: connection " + std::to_string(i) + " does not move: " +
+                    (i < clients_.size() ? clients_[i]->describe() : "not begun") + "; server " +
+                    (i < clients_.size() && servers_of_[i] ? servers_of_[i]->describe() : "none"));
+    }
+    if (unsafe()) return Verdict::unsafe;
+    return complaints().empty() ? Verdict::fine : Verdict::stuck;
+}
+
+// ---- Judging
+
+void World::complain(const std::string& what) {
+    if (complaints_.size() < 5)
+        complaints_.push_back(std::to_string(now_.ns / 1'000) + " us: " + what);
+    if (options_.recorder) options_.recorder->say(now_, "COMPLAINT " + what);
+}
+
+bool World::unsafe() const {
+    for (const auto& j : judges_)
+        if (!j->complaints().empty()) return true;
+    const auto bad = [](const auto& s) { return s && !s->complaint().empty(); };
+    for (const auto& c : clients_)
+        if (bad(c)) return true;
+    for (const auto& [key, s] : servers_)
+        if (bad(s)) return true;
+    return std::ranges::any_of(complaints_,
+                               [](const std::string& c) { return !c.contains("liveness"); });
+}
+
+std::vector<std::string> World::complaints() const {
+    std::vector<std::string> all = complaints_;
+    for (const auto& j : judges_)
+        all.insert(all.end(), j->complaints().begin(), j->complaints().end());
+    for (const auto& c : clients_)
+        if (!c->complaint().empty())
+            all.push_back("streams: client " + to_string(c->tcp.self()) + ": " + c->complaint());
+    for (const auto& [key, s] : servers_)
+        if (!s->complaint().empty())
+            all.push_back("streams: server of " + to_string(s->tcp.peer()) + ": " + s->complaint());
+    return all;
+}
+
+bool World::ended(size_t i) const {
+    if (i >= clients_.size()) return false;
+    const Speaker* server = servers_of_[i];
+    const bool lost = clients_[i]->was_reset() || (server && server->was_reset());
+    // A TLS handshake is promised to nobody.
+    const bool promised = !talks_[i].tls || server || clients_[i]->heard() > 0;
+    if (lost && (temper_ == Temper::rough || !promised)) return true;
+    return clients_[i]->ended() && server && server->ended();
+}
+
+bool World::all_ended() const {
+    if (opened_ < talks_.size()) return false;
+    for (size_t i = 0; i < talks_.size(); ++i)
+        if (!ended(i)) return false;
+    return true;
+}
+
+std::string World::describe() const {
+    constexpr const char* kModes[] = {"forward", "proxy", "tls"};
+    return std::string(kModes[static_cast<int>(mode_)]) + ", " +
+           (temper_ == Temper::orderly ? "orderly" : "rough") + ", copies " +
+           std::to_string(copies_) + ", commit " + (commit_ == Commit::all ? "all" : "any") +
+           (durability_ == Durability::payload ? ", payload kept" : "") + ", " +
+           std::to_string(options_.nodes) + " nodes, " + std::to_string(options_.sessions) +
+           " connections";
+}
+
+}  // namespace holdfast::simulation
