@@ -327,6 +327,7 @@ void Worker::on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant no
     awaiting_first_[group.value] = true;
     lost_[group.value].clear();
     last_transmit_ok_[group.value] = now;
+    was_confirmed_[group.value] = false;
     forwarder_.set_group(group, {.active = true, .epoch = epoch, .sliced = true});
     if (!options_.follows) forwarder_.announce(group, now);
     if (resumption_) resumption_->set_complete(group, false);
@@ -400,8 +401,9 @@ uint32_t Worker::republish(uint32_t cursor, unsigned budget, Instant now) {
 }
 
 // Whether each group may transmit is asked once a burst. A holder that nobody confirms holds
-// packets for a while and then falls silent altogether: it stops answering ARP for its addresses
-// (I6).
+// packets for a while and then falls silent altogether. It says no longer where its addresses are
+// from the first moment, for by the end of that while another may have them (I6); who has just won
+// them need not wait.
 void Worker::refresh_groups(Instant now) {
     const Membership& m = replicator_.membership();
     for (const Group& g : options_.forward.groups) {
@@ -410,10 +412,13 @@ void Worker::refresh_groups(Instant now) {
         may_transmit_[i] = m.may_transmit(g.id, now);
         if (may_transmit_[i]) last_transmit_ok_[i] = now;
         const bool silent = now - last_transmit_ok_[i] > m.silence_bound();
+        was_confirmed_[i] |= may_transmit_[i];
+        const bool confirmed = may_transmit_[i] || !was_confirmed_[i];
         GroupState state = forwarder_.group(g.id);
-        if (state.active == !silent) continue;
+        if (state.active == !silent && state.confirmed == confirmed) continue;
+        counters_.silenced += state.active && silent;
         state.active = !silent;
-        counters_.silenced += silent;
+        state.confirmed = confirmed;
         forwarder_.set_group(g.id, state);
     }
 }

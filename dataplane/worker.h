@@ -170,6 +170,7 @@ private:
     Nudge nudge_;
     std::array<bool, kMaxGroups> may_transmit_{};  // as of this burst
     std::array<Instant, kMaxGroups> last_transmit_ok_{};
+    std::array<bool, kMaxGroups> was_confirmed_{};  // since it was acquired
     std::array<bool, kMaxGroups> dropping_{};  // sessions of a lost group are still being dropped
     std::array<bool, kMaxGroups> awaiting_first_{};  // the first packet after an adoption
     Instant next_progress_, next_nudge_{};

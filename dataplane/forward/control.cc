@@ -147,6 +147,7 @@ void Forwarder::Impl::mark_dirty(Session& session, uint32_t slot) {
 }
 
 void Forwarder::Impl::announce(GroupId group, Outlet& out) {
+    if (!answers(group)) return;
     for (const AddressBook::Owner& o : book.owners()) {
         if (o.group != group) continue;
         const Side side = o.pool ? Side::back : Side::front;

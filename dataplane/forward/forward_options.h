@@ -33,6 +33,8 @@ struct GroupState {
     // Sessions of the group may still be unknown here (an adopter whose sweep is not complete):
     // pool ports are then drawn only from the epoch's own slice.
     bool sliced = false;
+    // Lately others agreed that we hold it. Else nothing is said of where its addresses are (I6).
+    bool confirmed = true;
 };
 
 }  // namespace holdfast

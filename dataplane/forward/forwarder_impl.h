@@ -125,6 +125,10 @@ struct Forwarder::Impl final : ProbeOutput {
     void arm(uint32_t slot, Instant now);
     Instant expiry(const Session& session) const;
     void rebuild(uint16_t service);
+    bool answers(GroupId group) const {
+        const GroupState& state = groups[group.value].state;
+        return state.active && state.confirmed;
+    }
     void announce(GroupId group, Outlet& out);
     Instant next_deadline() const;
     void on_deadline(Instant now, Outlet& out);

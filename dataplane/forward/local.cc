@@ -11,7 +11,7 @@ std::optional<MacAddress> Forwarder::Impl::answers_for(const IpAddress& address,
     if (port.own_v4 == address || port.own_v6 == address) return port.mac;
     if (!address.is_v4() && address == link_local(port.mac)) return port.mac;
     const AddressBook::Owner* owner = book.owner(address);
-    if (owner == nullptr || !groups[owner->group.value].state.active) return std::nullopt;
+    if (owner == nullptr || !answers(owner->group)) return std::nullopt;
     if (owner->pool != (side == Side::back)) return std::nullopt;
     return groups[owner->group.value].mac;
 }
@@ -57,8 +57,7 @@ Step Forwarder::Impl::on_icmp(Frame& frame, const Packet& packet, Instant now, O
     if (!icmp->echo_request) return dropped(DropReason::icmp_unsupported);
 
     const AddressBook::Owner* owner = book.owner(packet.ip.destination);
-    if (owner != nullptr && !groups[owner->group.value].state.active)
-        return dropped(DropReason::not_holder);
+    if (owner != nullptr && !answers(owner->group)) return dropped(DropReason::not_holder);
     const auto mac = answers_for(packet.ip.destination, frame.in);
     if (!mac || packet.ip.source == IpAddress{}) return dropped(DropReason::not_for_us);
     make_echo_reply(packet.ip, packet.bytes);

@@ -39,10 +39,13 @@ void Speaker::on_segment(const Segment& s, Instant now) {
     say(now);
 }
 
+bool Speaker::may_say() const {
+    return tcp.state() == SimpleTcp::State::open && (!tls || tls->connected()) && said_ < to_say_ &&
+           tcp.unacknowledged() < kUnacknowledged;
+}
+
 Instant Speaker::next_deadline() const {
-    const bool speaks = said_ < to_say_ && tcp.state() == SimpleTcp::State::open &&
-                        tcp.unacknowledged() < kUnacknowledged;
-    return earlier(tcp.next_deadline(), speaks ? next_burst_ : Instant::max());
+    return earlier(tcp.next_deadline(), may_say() ? next_burst_ : Instant::max());
 }
 
 void Speaker::on_deadline(Instant now) {
@@ -97,8 +100,7 @@ std::optional<uint64_t> Speaker::introduced() const {
 }
 
 void Speaker::say(Instant now) {
-    if (tcp.state() != SimpleTcp::State::open || (tls && !tls->connected())) return;
-    while (said_ < to_say_ && next_burst_ <= now && tcp.unacknowledged() < kUnacknowledged) {
+    while (may_say() && next_burst_ <= now) {
         std::string octets(std::min<uint64_t>(talk_.burst, to_say_ - said_), 0);
         for (char& c : octets) c = at(stream_, said_++);
         tcp.write(tls ? text_of(tls->write(octets)) : octets, now);

@@ -56,6 +56,7 @@ public:
 private:
     void read(Instant now);
     void check(std::string_view octets);
+    bool may_say() const;
     void say(Instant now);
 
     Talk talk_;

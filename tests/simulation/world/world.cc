@@ -277,9 +277,10 @@ bool World::ended(size_t i) const {
     if (i >= clients_.size()) return false;
     const Speaker* server = servers_of_[i];
     const bool lost = clients_[i]->was_reset() || (server && server->was_reset());
-    // A TLS handshake is promised to nobody.
+    if (lost && temper_ == Temper::rough) return true;
+    // A TLS handshake is promised to nobody: its client is reset, or waits for what never comes.
     const bool promised = !talks_[i].tls || server || clients_[i]->heard() > 0;
-    if (lost && (temper_ == Temper::rough || !promised)) return true;
+    if (!promised && (lost || now_ > talks_[i].begins + kTimeToSettle)) return true;
     return clients_[i]->ended() && server && server->ended();
 }
 
