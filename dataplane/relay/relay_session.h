@@ -37,6 +37,8 @@ struct RelayState {
     Tcb client, backend;
     Preface preface;  // where no TLS lies between them
     Duration age{};   // of the session
+
+    bool knows_backend() const { return stage >= RelayStage::committing; }
 };
 
 struct RelaySession {

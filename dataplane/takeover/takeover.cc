@@ -349,7 +349,13 @@ std::optional<SessionIndex> Takeover::restore_tls(const SessionKey& key, Instant
         ++counters_.unreadable;
         return std::nullopt;
     }
-    const auto state = read_relay_state(moving.first(kRelayStateSize), now + wall_offset_);
+    auto state = read_relay_state(moving.first(kRelayStateSize), now + wall_offset_);
+    // What was agreed with the backend since then: it may have been told by the header alone.
+    const auto agreed = read_relay_state(rest, now + wall_offset_);
+    if (state && agreed && !state->knows_backend() && agreed->knows_backend()) {
+        state->stage = agreed->stage;
+        state->backend = agreed->backend;
+    }
     const std::vector<std::byte> progress(moving.begin() + kRelayStateSize, moving.end());
     session->segment_version = segment->version.number;
     session->set(Session::kCommitted);

@@ -273,7 +273,7 @@ bool Cluster::held(const Node& from, SessionIndex index, std::string_view what, 
             Bytes rest;
             const auto session = read_header(*f, services_, rest);
             const auto state = read_relay_state(rest, now_);
-            const bool tells = state && state->stage >= RelayStage::committing;
+            const bool tells = state && state->knows_backend();
             headers += session && (!agreed || tells);
         }
         aliases += store.find({alias_key(s), FragmentKind::alias, 0}).has_value();

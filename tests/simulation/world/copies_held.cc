@@ -22,7 +22,7 @@ std::string missing_copies(const Worker& from, SessionIndex index, const CopiesW
             Bytes rest;
             const auto session = read_header(*f, wanted.services, rest);
             const auto state = read_relay_state(rest, now);
-            const bool tells = state && state->stage >= RelayStage::committing;
+            const bool tells = state && state->knows_backend();
             headers += session && (!wanted.agreed || tells);
         }
         aliases += store.find({alias_key(s), FragmentKind::alias, 0}).has_value();

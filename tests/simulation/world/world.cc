@@ -232,7 +232,8 @@ World::Verdict World::run() {
         for (size_t i = 0; i < talks_.size() && !unsafe(); ++i)
             if (!ended(i))
                 complain(
-                    "liveness: connection " + std::to_string(i) + " does not move: " +
+                    "liveness: connection " + std::to_string(20'000 + talks_[i].number) +
+                    " does not move: " +
                     (i < clients_.size() ? clients_[i]->describe() : "not begun") + "; server " +
                     (i < clients_.size() && servers_of_[i] ? servers_of_[i]->describe() : "none"));
     }

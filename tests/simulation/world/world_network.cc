@@ -207,7 +207,7 @@ void World::on_server_segment(const Segment& s) {
     for (size_t i = 0; i < clients_.size(); ++i) {
         if (*number != 2 * uint64_t{talks_[i].number} + 1) continue;
         if (servers_of_[i] && servers_of_[i] != &server)
-            complain("streams: two servers hear connection " + std::to_string(i));
+            complain("streams: two servers hear the client " + to_string(clients_[i]->tcp.self()));
         servers_of_[i] = &server;
         server.hear(*number, talks_[i].client_says);
         return server.speak(*number + 1, talks_[i].server_says, talks_[i], now_);
