@@ -32,7 +32,7 @@ ROUNDS ?= 100
 soak-tls: all
 	HOLDFAST_BUILD=$(BUILD) python3 tests/system/tls_soak.py --rounds $(ROUNDS)
 
-# Whole clusters in virtual time: make sim SEEDS=1000, or one seed with all that happens: make sim SEED=59.
+# Whole clusters in virtual time: make sim SEEDS=1000, or one seed with all that happens: make sim SEED=73.
 SEEDS ?= 1000
 SEED ?=
 ARGS ?=

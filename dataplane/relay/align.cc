@@ -37,8 +37,15 @@ RelayStage rank(RelayStage stage) { return std::max(stage, RelayStage::connectin
 
 bool is_behind(const RelayState& state, const RelayState& other) {
     if (rank(state.stage) != rank(other.stage)) return rank(state.stage) < rank(other.stage);
-    return state.stage >= RelayStage::committing &&
+    return state.knows_backend() &&
            (knows_less(state.client, other.client) || knows_less(state.backend, other.backend));
+}
+
+RelayState with_backend_of(RelayState progress, const RelayState& header) {
+    if (progress.knows_backend() || !header.knows_backend()) return progress;
+    progress.stage = header.stage;
+    progress.backend = header.backend;
+    return progress;
 }
 
 RelayState align(const RelayState& state) {

@@ -141,6 +141,28 @@ TEST(Align, WhatIsBehind) {
 }
 
 // Before the backend's side is agreed it begins again, whatever was received meanwhile.
+// Of TLS sessions: a progress older than the header takes the backend from it, and nothing else;
+// one that knows the backend keeps it, for it moved on since.
+TEST(Align, TheHeaderTellsWhatWasAgreedAfterTheProgress) {
+    const Stream none, some{.received = 100, .acked = 40};
+    for (const RelayStage stage : {RelayStage::committing, RelayStage::open}) {
+        const RelayState header = state_of(none, none, stage);
+        RelayState progress = state_of(some, none, RelayStage::connecting);
+        progress.backend = {};
+        const RelayState both = with_backend_of(progress, header);
+        EXPECT_EQ(both.stage, stage);
+        EXPECT_EQ(both.backend.iss, header.backend.iss);
+        EXPECT_EQ(both.backend.irs, header.backend.irs);
+        EXPECT_EQ(both.client.rcv_nxt, progress.client.rcv_nxt);
+
+        progress = state_of(some, none, RelayStage::open);
+        EXPECT_EQ(with_backend_of(progress, header).stage, RelayStage::open);
+        EXPECT_EQ(with_backend_of(progress, header).backend.snd_una, progress.backend.snd_una);
+    }
+    const RelayState before = state_of(none, none, RelayStage::connecting);
+    EXPECT_EQ(with_backend_of(before, before).stage, RelayStage::connecting);
+}
+
 TEST(Align, BeforeTheBackendIsAgreedItBeginsAgain) {
     for (const RelayStage stage : {RelayStage::opening, RelayStage::connecting}) {
         const RelayState a =

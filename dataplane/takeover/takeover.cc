@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataplane/relay/align.h"
 #include "dataplane/takeover/relay_capture.h"
 #include "dataplane/takeover/session_flags.h"
 
@@ -350,12 +351,8 @@ std::optional<SessionIndex> Takeover::restore_tls(const SessionKey& key, Instant
         return std::nullopt;
     }
     auto state = read_relay_state(moving.first(kRelayStateSize), now + wall_offset_);
-    // What was agreed with the backend since then: it may have been told by the header alone.
     const auto agreed = read_relay_state(rest, now + wall_offset_);
-    if (state && agreed && !state->knows_backend() && agreed->knows_backend()) {
-        state->stage = agreed->stage;
-        state->backend = agreed->backend;
-    }
+    if (state && agreed) state = with_backend_of(*state, *agreed);
     const std::vector<std::byte> progress(moving.begin() + kRelayStateSize, moving.end());
     session->segment_version = segment->version.number;
     session->set(Session::kCommitted);

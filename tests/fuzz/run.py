@@ -52,8 +52,9 @@ def argv_of(name, folder, seconds, seed):
     found = folder / "found" / name
     found.mkdir(parents=True, exist_ok=True)
     seeds = [f"-seed_inputs={SEED_FILES[name]}"] if name in SEED_FILES else []
-    return [str(folder / "tests/fuzz" / name), f"-max_total_time={seconds}", f"-seed={seed}",
-            "-reload=0", f"-max_len={LONGEST_INPUT}", f"-timeout={ONE_INPUT_S}", "-print_final_stats=1", f"-artifact_prefix={found}/", *seeds, str(found), *kept(name)]
+    return [str(folder / "tests/fuzz" / name), f"-max_total_time={seconds}", f"-seed={seed}", "-reload=0",
+            f"-max_len={LONGEST_INPUT}", f"-timeout={ONE_INPUT_S}", "-print_final_stats=1", f"-artifact_prefix={found}/",
+            *seeds, str(found), *kept(name)]
 
 
 def how_it_broke(name, folder, output):

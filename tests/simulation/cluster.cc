@@ -2,8 +2,9 @@
 
 #include <algorithm>
 
-#include "dataplane/takeover/relay_capture.h"
 #include "dataplane/wire/arp.h"
+#include "tests/simulation/copies_held.h"
+#include "tests/simulation/member.h"
 
 namespace holdfast::simulation {
 namespace {
@@ -49,34 +50,20 @@ WorkerOptions Cluster::worker_options(uint8_t node) const {
     web.health.enabled = false;
     web.commit = options_.commit;
     web.durability = options_.durability;
-    Group group{kGroup, {}, kVirtualMac};
-    for (uint8_t i = 0; i < options_.nodes; ++i) group.order.push_back({i});
 
     WorkerOptions o;
+    make_member(o, {node}, options_.nodes, {(lives_ << 8) + node}, kGroup, kVirtualMac);
     o.forward.services = {web};
-    o.forward.groups = {group};
-    o.forward.front.mac = mac(static_cast<uint8_t>(0x10 + node));
-    o.forward.back.mac = mac(static_cast<uint8_t>(0x20 + node));
-    o.forward.back.own_v4 = ip("203.0.113.5" + std::to_string(node));
     o.forward.sessions.capacity = 4096;
     o.forward.sessions.embryonic_limit = options_.embryonic;
     o.forward.sessions.seed = 7;
     o.forward.seed = options_.seed + node;
     o.forward.balance_table = 251;
-    o.replicator.ring.self = {node};
-    o.replicator.ring.incarnation = {(lives_ << 8) + node};
     o.replicator.ring.slots = 1024;
     o.replicator.ring.seed = options_.seed * 31 + node;
-    o.replicator.membership.self = {node};
-    o.replicator.membership.incarnation = o.replicator.ring.incarnation;
     o.replicator.membership.copies = options_.copies;
     o.replicator.membership.solo = options_.solo;
-    o.replicator.membership.groups = {{kGroup, group.order}};
     o.replicator.membership.remembered = nodes_[node]->remembered;
-    for (uint8_t i = 0; i < options_.nodes; ++i) {
-        o.replicator.membership.nodes.add({i});
-        if (i != node) o.replicator.ring.peers.add({i});
-    }
     o.replicator.store = {16'384, 4u << 20, 9};
     o.replicator.memory = nodes_[node].get();
     o.replicator.gate_packets = 512;
@@ -160,11 +147,8 @@ void Cluster::deliver(const Event& event) {
     Node& n = *nodes_[event.to];
     if (!n.worker || n.paused) return;  // a paused process's sockets overflow: as good as lost
     if (event.kind == Event::ring) return n.worker->on_ring_datagram(event.bytes, now_);
-    testing::Received received(event.bytes, event.side);
-    Disposition out = Disposition::drop;
-    n.worker->on_burst({&received.frame(), 1}, {&out, 1}, now_);
-    if (out == Disposition::transmit_front) leave(n, Side::front, received.bytes());
-    if (out == Disposition::transmit_back) leave(n, Side::back, received.bytes());
+    hand_frame(*n.worker, event.bytes, event.side, now_,
+               [&](Side side, Bytes frame) { leave(n, side, frame); });
 }
 
 // ---- The switches
@@ -173,12 +157,14 @@ void Cluster::deliver(const Event& event) {
 void Cluster::leave(Node& from, Side side, Bytes frame) {
     const auto ethernet = parse_ethernet(frame);
     if (!ethernet) return complain("a frame that is not Ethernet");
-    if (ethernet->source == kVirtualMac) learned_[side] = from.id;
+    if (ethernet->source == kVirtualMac) {
+        learned_[side] = from.id;
+        judge_holder(from);
+    }
     if (ethernet->type == kEtherTypeIpv4) {
         const auto header = parse_ipv4(frame.subspan(ethernet->size));
         if (header && header->protocol == kProtocolTcp) {
             const Parsed p = parse_frame(frame);
-            judge_holder(from, p);
             if (p.tcp.has(tcp_flag::syn) && p.tcp.has(tcp_flag::ack)) judge_commit(from, p);
             if (side == Side::back && options_.mode == Mode::proxy) judge_agreed(from, p);
             if (random_.chance(options_.wire_loss)) return;
@@ -230,8 +216,7 @@ void Cluster::complain(std::string what) {
         complaints_.push_back(std::to_string(now_.ns / 1'000) + " us: " + std::move(what));
 }
 
-void Cluster::judge_holder(const Node& from, const Parsed& p) {
-    if (p.ethernet.source != kVirtualMac) return;
+void Cluster::judge_holder(const Node& from) {
     for (const auto& other : nodes_) {
         if (other->id == from.id || !other->worker || other->paused) continue;
         const Membership& m = other->worker->replicator().membership();
@@ -261,34 +246,16 @@ void Cluster::judge_agreed(const Node& from, const Parsed& p) {
 // Whether as many standbys hold the session as the service asks: and, with `agreed`, what was
 // agreed with the backend.
 bool Cluster::held(const Node& from, SessionIndex index, std::string_view what, bool agreed) {
-    const Worker& w = *from.worker;
-    const NodeSet members = w.replicator().membership().view().members;
-    const Session& s = *w.forwarder().sessions().get(index);
-    unsigned headers = 0, aliases = 0;
-    for (NodeId n : members) {
-        const Node& keeper = *nodes_[n.value];
-        if (!keeper.worker) continue;
-        const FragmentStore& store = keeper.worker->replicator().store();
-        if (const auto f = store.find({session_key(s), FragmentKind::header, 0})) {
-            Bytes rest;
-            const auto session = read_header(*f, services_, rest);
-            const auto state = read_relay_state(rest, now_);
-            const bool tells = state && state->knows_backend();
-            headers += session && (!agreed || tells);
-        }
-        aliases += store.find({alias_key(s), FragmentKind::alias, 0}).has_value();
-    }
-    // Of the copies asked for, those on members that died this moment are not seen; one must always
-    // be.
-    unsigned dead = 0;
-    for (NodeId n : members) dead += nodes_[n.value]->worker == nullptr;
-    const unsigned wanted = options_.commit == Commit::all
-                                ? std::min(options_.copies, members.size()) - std::min(dead, 1u)
-                                : 1;
-    if (headers >= wanted && aliases >= wanted) return true;
-    complain(std::string(what) + " left with " + std::to_string(headers) + " headers and " +
-             std::to_string(aliases) + " aliases held elsewhere, of " + std::to_string(wanted));
-    return false;
+    const CopiesWanted wanted{options_.commit, options_.copies, services_, agreed};
+    const std::string missing = missing_copies(*from.worker, index, wanted, workers(), now_);
+    if (!missing.empty()) complain(std::string(what) + " " + missing);
+    return missing.empty();
+}
+
+std::vector<const Worker*> Cluster::workers() const {
+    std::vector<const Worker*> all;
+    for (const auto& n : nodes_) all.push_back(n->worker.get());
+    return all;
 }
 
 // ---- Clients and backends

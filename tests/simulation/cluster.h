@@ -90,6 +90,7 @@ public:
     bool up(uint8_t node) const { return nodes_[node]->worker != nullptr && !nodes_[node]->paused; }
     bool alive(uint8_t node) const { return nodes_[node]->worker != nullptr; }
     std::optional<uint8_t> holder() const;
+    std::vector<const Worker*> workers() const;  // by node; none: dead
     SessionIndex session_of(size_t client, uint8_t node);
     SessionIndex session_of_transfer(size_t transfer, uint8_t node) {
         return worker(node).forwarder().sessions().find_client(hosts_.client(transfer).self,
@@ -148,7 +149,7 @@ private:
     void deliver(const Event& event);
     void post_ring(uint8_t from, uint8_t to, Bytes datagram);
     void leave(Node& from, Side side, Bytes frame);
-    void judge_holder(const Node& from, const Parsed& p);
+    void judge_holder(const Node& from);
     void judge_commit(const Node& from, const Parsed& p);
     void judge_agreed(const Node& from, const Parsed& p);
     bool held(const Node& from, SessionIndex index, std::string_view what, bool agreed);

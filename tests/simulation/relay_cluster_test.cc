@@ -7,6 +7,7 @@
 
 #include "dataplane/takeover/relay_capture.h"
 #include "tests/simulation/cluster.h"
+#include "tests/simulation/copies_held.h"
 
 namespace holdfast::simulation {
 namespace {
@@ -80,22 +81,9 @@ protected:
         if (c->hosts().server(i)) s += "\nserver " + text(c->hosts().server(i)->end.state());
         return s;
     }
-    // I7: how many standbys have the header of each session of the holder's.
     bool covered() {
         const auto h = c->holder();
-        if (!h) return false;
-        const Worker& w = c->worker(*h);
-        uint32_t cursor = 0;
-        for (SessionIndex i; (i = w.forwarder().sessions().next(cursor)); cursor = i.slot + 1) {
-            const Session& s = *w.forwarder().sessions().get(i);
-            unsigned have = 0;
-            for (uint8_t n = 0; n < 4; ++n)
-                if (n != *h && c->alive(n))
-                    have += c->worker(n).replicator().store().find(
-                                {session_key(s), FragmentKind::header, 0}) != std::nullopt;
-            if (have < copies) return false;
-        }
-        return true;
+        return h && all_covered(c->worker(*h), copies, c->workers());
     }
     // Segment fragments tell how far each session is now that it is quiet.
     bool progress_is_held() {

@@ -25,7 +25,6 @@ struct FrameSeen {
     const NodeSeen& from;
     Side side;
     MacAddress source;
-    Bytes octets;
     const Segment* segment;  // none: not TCP
 };
 

@@ -5,7 +5,7 @@
 
 #include <set>
 
-#include "tests/simulation/world/copies_held.h"
+#include "tests/simulation/copies_held.h"
 #include "tests/simulation/world/judge.h"
 
 namespace holdfast::simulation {

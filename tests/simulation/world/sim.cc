@@ -37,10 +37,22 @@ struct Report {
     uint64_t steps = 0, digest = 0;
 };
 
+int outcome_of(World::Verdict verdict) {
+    switch (verdict) {
+        case World::Verdict::fine:
+            return kFine;
+        case World::Verdict::unsafe:
+            return kUnsafe;
+        case World::Verdict::stuck:
+            return kStuck;
+    }
+    return kCrashed;
+}
+
 Report run_one(const WorldOptions& options, bool tell) {
     seed_openssl(options.seed);
     World world(options);
-    const World::Verdict verdict = world.run();
+    const int outcome = outcome_of(world.run());
     if (tell) {
         std::printf("seed %lu: %s\n", options.seed, world.describe().c_str());
         for (size_t i = 0; i < world.faults().size(); ++i)
@@ -48,20 +60,14 @@ Report run_one(const WorldOptions& options, bool tell) {
                         options.without.contains(i) ? " (taken away)" : "",
                         to_string(world.faults()[i]).c_str());
         for (const std::string& what : world.complaints()) std::printf("  %s\n", what.c_str());
-        std::printf("  %s after %.3f s and %lu steps, digest %016lx\n",
-                    verdict == World::Verdict::fine     ? "fine"
-                    : verdict == World::Verdict::unsafe ? "UNSAFE"
-                                                        : "STUCK",
+        std::printf("  %s after %.3f s and %lu steps, digest %016lx\n", word_for(outcome),
                     world.lived().as_seconds(), world.steps(), world.digest());
     }
-    const int outcome = verdict == World::Verdict::fine     ? kFine
-                        : verdict == World::Verdict::unsafe ? kUnsafe
-                                                            : kStuck;
     return {options.seed, outcome, world.lived().as_seconds(), world.steps(), world.digest()};
 }
 
 // In a process of its own, which may crash; silent.
-int outcome_of(const WorldOptions& options) {
+int outcome_apart(const WorldOptions& options) {
     std::fflush(stdout);
     const pid_t child = fork();
     if (child == 0) {
@@ -77,12 +83,12 @@ int outcome_of(const WorldOptions& options) {
 WorldOptions smaller(WorldOptions options, int outcome, size_t faults) {
     for (size_t i = 0; i < faults; ++i) {
         WorldOptions less = options;
-        if (less.without.insert(i).second && outcome_of(less) == outcome) options = less;
+        if (less.without.insert(i).second && outcome_apart(less) == outcome) options = less;
     }
     for (const unsigned sessions : {1u, 2u, 5u, 10u, 25u}) {
         WorldOptions less = options;
         less.sessions = sessions;
-        if (sessions < options.sessions && outcome_of(less) == outcome) return less;
+        if (sessions < options.sessions && outcome_apart(less) == outcome) return less;
     }
     return options;
 }

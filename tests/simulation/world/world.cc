@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "dataplane/wire/testing.h"
+#include "tests/simulation/member.h"
 #include "tests/simulation/world/judge_bounds.h"
 #include "tests/simulation/world/judge_commit.h"
 #include "tests/simulation/world/judge_holder.h"
@@ -14,9 +14,7 @@ namespace {
 
 using testing::endpoint;
 using testing::ip;
-using testing::mac;
 
-const MacAddress kVirtualMac{{0, 0, 0x5e, 0, 1, 1}};
 constexpr Duration kShortestNap = Duration::microseconds(50),
                    kLongestNap = Duration::milliseconds(5);
 constexpr Duration kStallBound = Duration::milliseconds(20);  // as cluster.stall by default
@@ -90,16 +88,11 @@ WorkerOptions World::worker_options(const Node& n) const {
     web.health.enabled = false;
     web.commit = commit_;
     web.durability = durability_;
-    Group group{kGroup, {}, kVirtualMac};
-    for (uint8_t i = 0; i < options_.nodes; ++i) group.order.push_back({i});
     const uint8_t id = n.seen.id;
 
     WorkerOptions o;
+    make_member(o, {id}, options_.nodes, {(lives_ << 8) + id + 1}, kGroup, kVirtualMac);
     o.forward.services = {web};
-    o.forward.groups = {group};
-    o.forward.front.mac = mac(static_cast<uint8_t>(0x10 + id));
-    o.forward.back.mac = mac(static_cast<uint8_t>(0x20 + id));
-    o.forward.back.own_v4 = ip("203.0.113.5" + std::to_string(id));
     o.forward.back.own_v6 = ip("2001:db8:2::5" + std::to_string(id));
     o.forward.back.prefix_v6 = 64;
     o.forward.sessions.capacity = 1'024;
@@ -112,20 +105,11 @@ WorkerOptions World::worker_options(const Node& n) const {
     o.relay.tls_connections = 512;
     o.relay.handshakes = n.handshakes.get();
     ReplicatorOptions& r = o.replicator;
-    r.ring.self = {id};
-    r.ring.incarnation = {(lives_ << 8) + id + 1};
     std::ranges::copy(std::as_bytes(std::span(kClusterSecret)).first(32), r.ring.secret.begin());
     r.ring.slots = 1'024;
     r.ring.seed = mix64(options_.seed * 31 + lives_);
-    r.membership.self = {id};
-    r.membership.incarnation = r.ring.incarnation;
     r.membership.copies = copies_;
-    r.membership.groups = {{kGroup, group.order}};
     r.membership.remembered = n.remembered;
-    for (uint8_t i = 0; i < options_.nodes; ++i) {
-        r.membership.nodes.add({i});
-        if (i != id) r.ring.peers.add({i});
-    }
     r.store = {16'384, 8u << 20, lives_ * 9};
     r.memory = nodes_[id].get();
     r.gate_packets = 512;
@@ -215,12 +199,12 @@ void World::step() {
 World::Verdict World::run() {
     std::ranges::sort(talks_, {}, &Talk::begins);
     const bool began = run_until([&] { return settled(); }, kTimeToSettle);
-    if (!began) complain("liveness: no holder in the beginning");
+    if (!began) stand_still("no holder in the beginning");
     if (began && temper_ == Temper::orderly) orderly();
     if (began && temper_ == Temper::rough) rough();
     mend_all();
     if (complaints().empty() && !run_until([&] { return settled() && covered(); }, kTimeToSettle))
-        complain("liveness: when all faults were over, sessions were not covered again (I7)");
+        stand_still("when all faults were over, sessions were not covered again (I7)");
     if (complaints().empty()) {
         Talk last;  // whoever comes now is served
         last.number = options_.sessions;
@@ -231,11 +215,8 @@ World::Verdict World::run() {
         run_until([&] { return all_ended(); }, kTimeToEnd);
         for (size_t i = 0; i < talks_.size() && !unsafe(); ++i)
             if (!ended(i))
-                complain(
-                    "liveness: connection " + std::to_string(20'000 + talks_[i].number) +
-                    " does not move: " +
-                    (i < clients_.size() ? clients_[i]->describe() : "not begun") + "; server " +
-                    (i < clients_.size() && servers_of_[i] ? servers_of_[i]->describe() : "none"));
+                stand_still("connection " + std::to_string(kFirstPort + talks_[i].number) +
+                            " does not move: " + describe(i));
     }
     if (unsafe()) return Verdict::unsafe;
     return complaints().empty() ? Verdict::fine : Verdict::stuck;
@@ -249,28 +230,38 @@ void World::complain(const std::string& what) {
     if (options_.recorder) options_.recorder->say(now_, "COMPLAINT " + what);
 }
 
+void World::stand_still(const std::string& what) {
+    if (standstills_.size() < 5)
+        standstills_.push_back(std::to_string(now_.ns / 1'000) + " us: liveness: " + what);
+    if (options_.recorder) options_.recorder->say(now_, "STANDS STILL " + what);
+}
+
+std::vector<std::string> World::stream_complaints() const {
+    std::vector<std::string> all;
+    const auto add = [&](const Speaker& s, const char* who, const Endpoint& client) {
+        if (!s.complaint().empty())
+            all.push_back(std::string("streams: ") + who + to_string(client) + ": " +
+                          s.complaint());
+    };
+    for (const auto& c : clients_) add(*c, "client ", c->tcp.self());
+    for (const auto& [key, s] : servers_) add(*s, "server of ", s->tcp.peer());
+    for (const auto& s : former_servers_) add(*s, "former server of ", s->tcp.peer());
+    return all;
+}
+
 bool World::unsafe() const {
-    for (const auto& j : judges_)
-        if (!j->complaints().empty()) return true;
-    const auto bad = [](const auto& s) { return s && !s->complaint().empty(); };
-    for (const auto& c : clients_)
-        if (bad(c)) return true;
-    for (const auto& [key, s] : servers_)
-        if (bad(s)) return true;
-    return std::ranges::any_of(complaints_,
-                               [](const std::string& c) { return !c.contains("liveness"); });
+    return !complaints_.empty() || !stream_complaints().empty() ||
+           std::ranges::any_of(judges_, [](const auto& j) { return !j->complaints().empty(); });
 }
 
 std::vector<std::string> World::complaints() const {
     std::vector<std::string> all = complaints_;
-    for (const auto& j : judges_)
-        all.insert(all.end(), j->complaints().begin(), j->complaints().end());
-    for (const auto& c : clients_)
-        if (!c->complaint().empty())
-            all.push_back("streams: client " + to_string(c->tcp.self()) + ": " + c->complaint());
-    for (const auto& [key, s] : servers_)
-        if (!s->complaint().empty())
-            all.push_back("streams: server of " + to_string(s->tcp.peer()) + ": " + s->complaint());
+    const auto append = [&](const std::vector<std::string>& more) {
+        all.insert(all.end(), more.begin(), more.end());
+    };
+    for (const auto& j : judges_) append(j->complaints());
+    append(stream_complaints());
+    append(standstills_);
     return all;
 }
 
@@ -290,6 +281,12 @@ bool World::all_ended() const {
     for (size_t i = 0; i < talks_.size(); ++i)
         if (!ended(i)) return false;
     return true;
+}
+
+std::string World::describe(size_t i) const {
+    if (i >= clients_.size()) return "not begun";
+    return clients_[i]->describe() + "; server " +
+           (servers_of_[i] ? servers_of_[i]->describe() : "none");
 }
 
 std::string World::describe() const {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <queue>
 #include <set>
@@ -46,6 +47,8 @@ public:
 private:
     static constexpr Instant kBegin{1'000'000'000};
     static constexpr GroupId kGroup{1};
+    static constexpr MacAddress kVirtualMac{{0, 0, 0x5e, 0, 1, 1}};
+    static constexpr uint16_t kFirstPort = 20'000;  // of clients, by their number
 
     struct Event {
         Instant at;
@@ -74,9 +77,7 @@ private:
         }
         void transmit(Side side, Bytes frame) override { world->leave(*this, side, frame); }
         void multicast(Bytes datagram) override;
-        void unicast(NodeId to, Bytes datagram) override {
-            world->post_ring(*this, to.value, datagram);
-        }
+        void unicast(NodeId to, Bytes datagram) override;
         void remember(GroupId group, Epoch epoch) override { remembered[group.value] = epoch; }
     };
 
@@ -99,7 +100,8 @@ private:
     // Network.
     double weather(Fault::Kind kind) const;
     void travel(Event event, Fault::Kind weather, uint64_t spread_us);
-    void post_ring(Node& from, uint8_t to, Bytes datagram);
+    void look_at_ring(const Node& from, Bytes datagram);
+    void post_ring(const Node& from, uint8_t to, Bytes datagram);
     void leave(Node& from, Side side, Bytes frame);
     void to_nodes(Side side, const Octets& frame, int only);
     void deliver(const Event& event);
@@ -109,7 +111,6 @@ private:
     void on_client_segment(const Segment& s);
     void on_server_segment(const Segment& s);
     void open(const Talk& talk);
-    void introduce();
     void drive_hosts();
     SimpleTcp::Send sender(Side side);
     // Faults.
@@ -124,8 +125,12 @@ private:
     bool covered();
     // Judging.
     bool unsafe() const;
-    void complain(const std::string& what);
+    void complain(const std::string& what);     // a promise is broken
+    void stand_still(const std::string& what);  // something does not go on
+    // What somebody read that it should not have: each speaker that has ever been.
+    std::vector<std::string> stream_complaints() const;
     bool ended(size_t talk) const;
+    std::string describe(size_t talk) const;
     bool all_ended() const;
     void note(std::string_view kind, Bytes octets);
 
@@ -153,7 +158,7 @@ private:
     class SecretsJudge* secrets_ = nullptr;
     std::shared_ptr<TlsContext> tls_;
     std::vector<Service> services_;
-    std::vector<std::string> complaints_;
+    std::vector<std::string> complaints_, standstills_;
 };
 
 }  // namespace holdfast::simulation

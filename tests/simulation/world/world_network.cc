@@ -2,7 +2,7 @@
 #include "dataplane/wire/arp.h"
 #include "dataplane/wire/icmp.h"
 #include "dataplane/wire/nd.h"
-#include "dataplane/wire/testing.h"
+#include "tests/simulation/member.h"
 #include "tests/simulation/world/judge_secrets.h"
 #include "tests/simulation/world/world.h"
 
@@ -12,7 +12,6 @@ namespace {
 using testing::ip;
 using testing::mac;
 
-const MacAddress kVirtualMac{{0, 0, 0x5e, 0, 1, 1}};
 const MacAddress kClientMac = mac(0xc1), kBackendMac = mac(0xb1);
 constexpr size_t kBacklog = 512;  // what a kernel keeps for a process that sleeps
 
@@ -71,13 +70,22 @@ void World::travel(Event event, Fault::Kind kind, uint64_t spread_us) {
 }
 
 void World::Node::multicast(Bytes datagram) {
+    world->look_at_ring(*this, datagram);
     for (uint8_t to = 0; to < world->nodes_.size(); ++to)
         if (to != seen.id) world->post_ring(*this, to, datagram);
 }
 
-void World::post_ring(Node& from, uint8_t to, Bytes datagram) {
+void World::Node::unicast(NodeId to, Bytes datagram) {
+    world->look_at_ring(*this, datagram);
+    world->post_ring(*this, to.value, datagram);
+}
+
+void World::look_at_ring(const Node& from, Bytes datagram) {
     note("ring", datagram);
     for (auto& j : judges_) j->on_ring(from.seen, datagram, now_);
+}
+
+void World::post_ring(const Node& from, uint8_t to, Bytes datagram) {
     const Node& receiver = *nodes_[to];
     if (from.seen.ring_cut || from.mute || receiver.seen.ring_cut || receiver.deaf) return;
     travel({now_, 0, Event::ring, to, Side::ring, {datagram.begin(), datagram.end()}},
@@ -94,7 +102,7 @@ void World::leave(Node& from, Side side, Bytes frame) {
         seen_[i] = nodes_[i]->seen;
         seen_[i].clock = nodes_[i]->clock(now_);
     }
-    const FrameSeen seen{seen_[from.seen.id], side, ethernet->source, frame,
+    const FrameSeen seen{seen_[from.seen.id], side, ethernet->source,
                          segment ? &*segment : nullptr};
     for (auto& j : judges_) j->on_frame(seen, seen_, now_);
     if (options_.recorder) {
@@ -133,11 +141,8 @@ void World::deliver(const Event& event) {
     n.next_poll = now_;
     const Instant clock = n.clock(now_);
     if (event.kind == Event::ring) return n.worker->on_ring_datagram(event.octets, clock);
-    testing::Received received(event.octets, event.side);
-    Disposition out = Disposition::drop;
-    n.worker->on_burst({&received.frame(), 1}, {&out, 1}, clock);
-    if (out == Disposition::transmit_front) leave(n, Side::front, received.bytes());
-    if (out == Disposition::transmit_back) leave(n, Side::back, received.bytes());
+    hand_frame(*n.worker, event.octets, event.side, clock,
+               [&](Side side, Bytes frame) { leave(n, side, frame); });
 }
 
 // ---- Hosts
@@ -216,7 +221,7 @@ void World::on_server_segment(const Segment& s) {
 }
 
 void World::open(const Talk& t) {
-    const auto port = static_cast<uint16_t>(20'000 + t.number);
+    const auto port = static_cast<uint16_t>(kFirstPort + t.number);
     const Endpoint self{t.v6 ? ip("2001:db8:9::1") : ip("192.0.2.1"), port};
     const Endpoint vip{t.v6 ? ip("2001:db8:1::10") : ip("198.51.100.10"), 443};
     SimpleTcp::Options options;

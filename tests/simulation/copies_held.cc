@@ -1,4 +1,4 @@
-#include "tests/simulation/world/copies_held.h"
+#include "tests/simulation/copies_held.h"
 
 #include <algorithm>
 
@@ -35,6 +35,18 @@ std::string missing_copies(const Worker& from, SessionIndex index, const CopiesW
     if (headers >= least && aliases >= least) return "";
     return "left with " + std::to_string(headers) + " headers and " + std::to_string(aliases) +
            " aliases held elsewhere, of " + std::to_string(least);
+}
+
+bool all_covered(const Worker& holder, unsigned copies, std::span<const Worker* const> nodes) {
+    const SessionTable& sessions = holder.forwarder().sessions();
+    for (SessionIndex i = sessions.next(0); i; i = sessions.next(i.slot + 1)) {
+        const FragmentId header{session_key(*sessions.get(i)), FragmentKind::header, 0};
+        const auto have = std::ranges::count_if(nodes, [&](const Worker* n) {
+            return n && n != &holder && n->replicator().store().find(header);
+        });
+        if (have < static_cast<ptrdiff_t>(copies)) return false;
+    }
+    return true;
 }
 
 }  // namespace holdfast::simulation
