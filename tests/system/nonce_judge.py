@@ -13,8 +13,8 @@ class Stream:
     """What was sent from one socket to another, by sequence number from the SYN's."""
 
     def __init__(self, syn):
-        self.first, self.octets, self.known = syn, bytearray(), bytearray()
-        self.repeated, self.senders, self.conflicts = 0, set(), []
+        self.first, self.octets, self.known = syn, bytearray(), bytearray()  # known: 1 + who of senders sent it
+        self.repeated, self.senders, self.conflicts = 0, [], []  # repeated: octets another node had sent before
 
     def add(self, who, sequence, data):
         at = (sequence - self.first - 1) & 0xFFFFFFFF
@@ -24,16 +24,21 @@ class Stream:
         if end > len(self.octets):
             self.octets.extend(bytes(end - len(self.octets)))
             self.known.extend(bytes(end - len(self.known)))
+        if who not in self.senders:
+            self.senders.append(who)
+        mark = 1 + self.senders.index(who)
         known = self.known[at:end]
         if any(known):
-            self.repeated += sum(known)
+            self.repeated += sum(1 for k in known if k and k != mark)
             old = self.octets[at:end]
             differs = [i for i in range(len(data)) if known[i] and old[i] != data[i]]
             if differs:
                 self.conflicts.append(f"{who} sent other octets at {at + differs[0]}, {len(differs)} of {len(data)}")
         self.octets[at:end] = data
-        self.known[at:end] = b"\1" * len(data)
-        self.senders.add(who)
+        self.known[at:end] = bytes([mark]) * len(data)
+
+    def total(self):
+        return sum(1 for k in self.known if k)
 
 
 def tcp_of(frame):
