@@ -95,6 +95,8 @@ struct Replicator::Answers {
 Replicator::Answers Replicator::answers(Instant now) const {
     Answers a{membership_.view().members, membership_.confirmed_at(now), {}, {}};
     for (NodeId n : a.members) {
+        // Who follows anew may have skipped what it acknowledges.
+        if (joining_.has(n)) continue;
         a.acknowledged[n.value] = ring_.acknowledged(n);
         a.most = std::max(a.most, a.acknowledged[n.value]);
     }

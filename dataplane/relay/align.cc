@@ -77,11 +77,16 @@ RelayState align(const RelayState& state) {
 RelayState align_tls(const RelayState& state, const TlsStream& tls) {
     RelayState a = state;
     Tcb &c = a.client, &b = a.backend;
+    // Where our stream ends was agreed with its last record, whatever the header knows of it.
+    if (const auto end = tls.client_stream_end()) {
+        c.set(Tcb::fin_queued);
+        c.fin_seq = *end;
+    }
     const bool backend_ended = c.has(Tcb::fin_queued) && c.snd_una == c.fin_seq + 1;
     c.rcv_nxt = tls.client_acknowledged();
     c.clear(Tcb::fin_received | Tcb::peer_closed_told);
     if (tls.client_ended()) c.set(Tcb::fin_received | Tcb::peer_closed_told);
-    if (!backend_ended) c.clear(Tcb::fin_queued);
+    if (!backend_ended && !tls.client_stream_end()) c.clear(Tcb::fin_queued);
     c.state = state_of(c);
     if (a.stage < RelayStage::committing) {
         // The handshake with the client was committed; the backend's side begins again.

@@ -116,6 +116,10 @@ public:
     uint32_t backend_acknowledged() const {                        // offset in its stream
         return cut_offset_ + static_cast<uint32_t>(plain_.size());
     }
+    // Our FIN to the client, once its place is known: behind a closing alert.
+    std::optional<SeqNum> client_stream_end() const {
+        return closing_ ? std::optional(cuts_end_) : std::nullopt;
+    }
     bool client_ended() const { return point_.fin; }
     bool backend_shut() const { return point_.shut; }
 

@@ -63,7 +63,9 @@ public:
         on ? void(ring_cut_.insert(node)) : void(ring_cut_.erase(node));
     }
     // Frames of the ring from one node to another are lost.
-    void cut_between(uint8_t from, uint8_t to) { cut_pairs_.insert({from, to}); }
+    void cut_between(uint8_t from, uint8_t to, bool on = true) {
+        on ? void(cut_pairs_.insert({from, to})) : void(cut_pairs_.erase({from, to}));
+    }
     // Hosts of one side neither hear nor are heard.
     void cut_hosts(Side side, bool on = true) {
         on ? void(hosts_cut_.insert(side)) : void(hosts_cut_.erase(side));

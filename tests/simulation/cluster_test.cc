@@ -143,6 +143,29 @@ TEST_F(ClusterTest, NoSynAckLeavesBeforeItsStateIsHeldElsewhere) {
     EXPECT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(10)));
 }
 
+// I2: a standby that starts while the holder is deaf follows it only then, from where its ring is
+// by then: what it skipped it does not hold, whatever it acknowledges.
+TEST_F(ClusterTest, WhoFollowsAnewHoldsNothingUntilItWasToldAll) {
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+        start({.copies = 1, .seed = 700 + seed});
+        const uint8_t h = *c->holder(), other = h == 3 ? 2 : 3;
+        const auto deafen = [&](bool on) {
+            for (uint8_t n = 0; n < 4; ++n)
+                if (n != h) c->cut_between(n, h, on);
+        };
+        deafen(true);
+        for (int64_t ms = 0; ms < 300; ++ms) {
+            if (ms == 20) c->kill(other);
+            if (ms == 180) c->start(other);
+            if (ms % 4 == 0) open(1, 2);
+            c->run(Duration::milliseconds(1));
+        }
+        deafen(false);
+        EXPECT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(10)));
+        expect_no_complaints();
+    }
+}
+
 // One owner of each is asked for, not one owner of either.
 TEST_F(ClusterTest, CommitAnyStillNeedsBothFragments) {
     for (unsigned copies : {1u, 2u})
