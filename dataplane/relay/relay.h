@@ -114,7 +114,9 @@ public:
     // Of a TLS session: once, from the newest state there is. False when that does not prove where
     // writing stands; the session must be reset then.
     bool restore_tls(SessionIndex index, const RelayState& state, Bytes credential, Bytes progress,
-                     Bytes payload, Instant now);
+                     std::span<const std::vector<std::byte>> payloads, Instant now);
+    // What must be held beside its progress; none mostly.
+    TlsPayload* tls_payload(SessionIndex index);
 
     // What its peers sent and is in flight, for others to keep; none where nobody asked for that.
     StreamCopies* copies(SessionIndex index);

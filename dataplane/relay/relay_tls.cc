@@ -8,6 +8,11 @@ const TlsStream* Relay::tls(SessionIndex index) const {
     return has(index) ? sessions_[index.slot]->tls.get() : nullptr;
 }
 
+TlsPayload* Relay::tls_payload(SessionIndex index) {
+    RelaySession* s = find(index);
+    return s && s->tls ? s->tls->payload() : nullptr;
+}
+
 bool Relay::publishable(SessionIndex index) const {
     return has(index) && (!sessions_[index.slot]->tls || sessions_[index.slot]->is_protected);
 }
@@ -71,14 +76,16 @@ void Relay::on_held(SessionIndex index, uint8_t serial) {
     --s->commits;
     s->client.allow_send(marks.send);
     s->client.allow_ack(marks.ack);
+    if (s->tls) s->tls->on_held(marks);  // none: over meanwhile
     if (marks.held != 0) s->backend.allow_ack(s->backend.state().irs + 1 + marks.held);
     touch(index);
 }
 
 bool Relay::restore_tls(SessionIndex index, const RelayState& state, Bytes credential,
-                        Bytes progress, Bytes payload, Instant now) {
+                        Bytes progress, std::span<const std::vector<std::byte>> payloads,
+                        Instant now) {
     CHECK(tls_ && !has(index));
-    auto tls = TlsStream::restore(*tls_, credential, progress, payload);
+    auto tls = TlsStream::restore(*tls_, credential, progress, payloads);
     if (!tls) return false;
     if (tls->preface_size() > 0 &&
         !tls->set_preface(make_preface(*forwarder_.sessions().get(index), state.client, tls.get())))

@@ -20,6 +20,9 @@ constexpr CounterInfo<C> kTable[] = {
     {"alerts_sent", "Alerts of ours, close_notify included.", &C::alerts_sent},
     {"early_acknowledged", "Parts of records acknowledged to their senders before the whole came.",
      &C::early_acknowledged},
+    {"early_taken_back",
+     "Adopted sessions with fewer of such parts than their last commit said: it was not agreed.",
+     &C::early_taken_back},
     {"sessions_unprovable", "Sessions reset because where writing stood could not be proven.",
      &C::unprovable},
 };
@@ -214,7 +217,7 @@ bool TlsStream::open_one(size_t size, TcpEndpoint& backend, Instant now) {
         }
         case TlsEvent::close_notify:
             client_closed_ = true;
-            backend.shutdown();
+            end_backend(backend);
             break;
         case TlsEvent::fatal_alert:
             phase_ = Phase::failed;
@@ -246,13 +249,17 @@ void TlsStream::take_end(TcpEndpoint& backend) {
     const auto size = tls_record_size(in_.view());
     if (size && *size && in_.size() >= **size && !alert_ && !client_closed_) return;
     shut_backend_ = true;
-    backend.shutdown();
+    end_backend(backend);
     Point p;
     p.client = in_start_ + static_cast<uint32_t>(in_.size()) + 1;
     p.backend = written_ + 1;
     p.fin = p.shut = p.prefaced = true;
     p.rx = layer_->progress();
     openings_.push_back(p);
+}
+
+void TlsStream::end_backend(TcpEndpoint& backend) {
+    backend.shutdown_at(backend.state().iss + 1 + written_);
 }
 
 void TlsStream::drain_openings(const TcpEndpoint& backend) {
@@ -282,6 +289,10 @@ void TlsStream::hold_early(Instant now) {
         return;
     }
     if (now < early_at_) return;
+    if (!payload_held_) {
+        early_at_ = now + kPatience;
+        return;
+    }
     const Bytes part = in_.view();
     early_.assign(part.begin(), part.end());
     early_at_ = Instant::max();
@@ -300,7 +311,8 @@ void TlsStream::fail(TlsAlert alert) {
 
 TlsMarks TlsStream::marks() const {
     const SeqNum early = point_.client + static_cast<uint32_t>(early_.size());
-    return {cuts_end_ + (closing_ ? 1u : 0u), early, plain_.empty() ? 0 : backend_acknowledged()};
+    return {cuts_end_ + (closing_ ? 1u : 0u), early, plain_.empty() ? 0 : backend_acknowledged(),
+            payload_.turn};
 }
 
 bool TlsStream::wants_commit() const { return phase_ == Phase::records && marks() != noted_; }

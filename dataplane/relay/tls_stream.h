@@ -25,6 +25,7 @@
 #include "base/secret_memory.h"
 #include "dataplane/relay/proxy_header.h"
 #include "dataplane/relay/session_wish.h"
+#include "dataplane/relay/tls_payload.h"
 #include "dataplane/tcp/endpoint.h"
 #include "dataplane/tls/handshake_pool.h"
 #include "dataplane/tls/record.h"
@@ -36,12 +37,14 @@ struct TlsMarks {
     SeqNum send;  // towards the client: the end of the last cut record, and of our FIN behind it
     SeqNum ack;   // of the client's
     uint32_t held = 0;  // offset in the backend's stream up to which its octets are held; 0: none
+    uint8_t payload_turn = 0;
     friend bool operator==(const TlsMarks&, const TlsMarks&) = default;
 };
 
 struct TlsStreamCounters {
     uint64_t handshakes = 0, resumed = 0, handshakes_failed = 0, overloaded = 0, no_room = 0,
-             cuts = 0, recut = 0, alerts_sent = 0, early_acknowledged = 0, unprovable = 0;
+             cuts = 0, recut = 0, alerts_sent = 0, early_acknowledged = 0, early_taken_back = 0,
+             unprovable = 0;
 };
 extern const std::span<const CounterInfo<TlsStreamCounters>> kTlsStreamCounters;
 
@@ -71,7 +74,7 @@ public:
     // Carries on from what another node published; nothing when that does not prove where writing
     // stands.
     static std::unique_ptr<TlsStream> restore(TlsShared& shared, Bytes credential, Bytes progress,
-                                              Bytes payload);
+                                              std::span<const std::vector<std::byte>> payloads);
 
     Phase phase() const { return phase_; }
     // Bytes in order, as the endpoints deliver them; the client's begin at `at`.
@@ -97,17 +100,18 @@ public:
     uint32_t backend_room() const;
 
     // Whether something waits to be held elsewhere. Publish what write_*() and payload() say, then
-    // note(); once that is held, apply the marks.
+    // note(); once that is held, apply the marks and say on_held().
     bool wants_commit() const;
     TlsMarks marks() const;
     void note(const TlsMarks& marks) { noted_ = marks; }
+    void on_held(const TlsMarks& marks) { payload_held_ |= marks.payload_turn == payload_.turn; }
     // Try again: it could not be published.
     void forget_note() { noted_ = {}; }
 
     // How far another node knows it: restore() of these and of the endpoints' records.
     size_t write_credential(MutableBytes to) const;
     size_t write_progress(MutableBytes to) const;
-    std::vector<std::byte> payload() const;                      // empty: none is needed
+    TlsPayload* payload();                                       // nullptr: none is needed
     size_t largest_payload() const { return largest_payload_; }  // that ever was
 
     // Where the endpoints of a restored session stand.
@@ -160,6 +164,7 @@ private:
     bool open_one(size_t size, TcpEndpoint& backend, Instant now);
     void take_end(TcpEndpoint& backend);
     void note_opening();
+    void end_backend(TcpEndpoint& backend);
     void drain_openings(const TcpEndpoint& backend);
     void drain_cuts(const TcpEndpoint& client, TcpEndpoint& backend);
     void pop_cut(TcpEndpoint& backend);
@@ -173,6 +178,7 @@ private:
     void close_towards_client(TcpEndpoint& client);
     void hold_early(Instant now);
     void note_payload();
+    void take_payload(std::span<const std::vector<std::byte>> payloads, size_t early, size_t plain);
     void hold_plain(Instant now);
     void fail(TlsAlert alert);
     size_t plain_size(const Cut& c) const;
@@ -184,7 +190,6 @@ private:
     bool read_facts(ByteReader& r);
     bool read_credential(Bytes bytes);
     bool read_progress(Bytes bytes, size_t& early, size_t& plain);
-    bool read_payload(Bytes bytes, size_t early, size_t plain);
     bool read_cuts(ByteReader& r);
 
     TlsShared& shared_;
@@ -205,6 +210,8 @@ private:
     std::deque<Point> openings_;
     Point point_;  // all before it is acknowledged by the backend
     std::vector<std::byte> early_;
+    TlsPayload payload_;        // of early_ and plain_ as they were noted last
+    bool payload_held_ = true;  // so the fragment of the other turn may be overwritten
     size_t largest_payload_ = 0;
     Instant early_at_ = Instant::max();
     size_t early_seen_ = 0;

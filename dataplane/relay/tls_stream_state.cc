@@ -7,8 +7,7 @@ namespace holdfast {
 namespace {
 
 constexpr uint8_t kFormat = 2;
-constexpr size_t kPayloadHead = 10;
-constexpr uint8_t kClosing = 1, kFin = 2, kShut = 4, kPrefaced = 8;
+constexpr uint8_t kClosing = 1, kFin = 2, kShut = 4, kPrefaced = 8, kOddPayload = 16;
 constexpr uint8_t kCertificate = 1, kResumed = 2;
 
 // The reading part of one, the writing part of the other.
@@ -43,7 +42,8 @@ size_t TlsStream::write_progress(MutableBytes to) const {
     ByteWriter w(to);
     w.le(kFormat);
     w.le(static_cast<uint8_t>((closing_ ? kClosing : 0) | (point_.fin ? kFin : 0) |
-                              (point_.shut ? kShut : 0) | (point_.prefaced ? kPrefaced : 0)));
+                              (point_.shut ? kShut : 0) | (point_.prefaced ? kPrefaced : 0) |
+                              (payload_.turn ? kOddPayload : 0)));
     w.le(point_.client.value);
     w.le(point_.backend);
     w.le(static_cast<uint16_t>(early_.size()));
@@ -119,6 +119,7 @@ bool TlsStream::read_progress(Bytes bytes, size_t& early, size_t& plain) {
     point_.fin = flags & kFin;
     point_.shut = flags & kShut;
     point_.prefaced = flags & kPrefaced;
+    payload_.turn = flags & kOddPayload ? 1 : 0;
     point_.client.value = r.le<uint32_t>();
     point_.backend = r.le<uint32_t>();
     early = r.le<uint16_t>();
@@ -157,7 +158,7 @@ bool TlsStream::read_cuts(ByteReader& r) {
 }
 
 std::unique_ptr<TlsStream> TlsStream::restore(TlsShared& shared, Bytes credential, Bytes progress,
-                                              Bytes payload) {
+                                              std::span<const std::vector<std::byte>> payloads) {
     std::unique_ptr<TlsStream> s(new TlsStream(shared));
     size_t early = 0, plain = 0;
     if (!s->read_credential(credential) || !s->read_progress(progress, early, plain)) {
@@ -170,47 +171,33 @@ std::unique_ptr<TlsStream> TlsStream::restore(TlsShared& shared, Bytes credentia
     s->written_ = s->point_.backend - (s->point_.shut ? 1 : 0);
     s->client_closed_ = s->point_.rx.rx_closed;
     s->shut_backend_ = s->point_.fin;
-    if (early + plain > 0 && !s->read_payload(payload, early, plain)) {
-        ++shared.counters.unprovable;
-        return nullptr;
-    }
     s->noted_ = s->marks();
+    if (early + plain > 0) {
+        s->take_payload(payloads, early, plain);
+        s->note_payload();  // which is another mark: it is agreed anew
+    }
     return s;
 }
 
-// What was acknowledged and is not here is lost: better say so.
-bool TlsStream::read_payload(Bytes bytes, size_t early, size_t plain) {
-    ByteReader r(bytes);
-    const SeqNum start{r.le<uint32_t>()};
-    const uint32_t offset = r.le<uint32_t>();
-    const Bytes record = r.take(r.le<uint16_t>());
-    const Bytes text = r.rest();
-    if (!r.ok() || start != point_.client || offset != cut_offset_ || record.size() < early ||
-        text.size() < plain)
-        return false;
-    in_.assign(record.first(early));
-    early_.assign(record.begin(), record.begin() + static_cast<std::ptrdiff_t>(early));
-    out_.assign(text.first(plain));
-    plain_.assign(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(plain));
-    largest_payload_ = kPayloadHead + early + plain;
-    return true;
+void TlsStream::take_payload(std::span<const std::vector<std::byte>> payloads, size_t early,
+                             size_t plain) {
+    const TlsOctets found = find_tls_octets(payloads, {point_.client, cut_offset_, early, plain});
+    shared_.counters.early_taken_back += found.record.size() < early || found.text.size() < plain;
+    in_.assign(found.record);
+    early_.assign(found.record.begin(), found.record.end());
+    out_.assign(found.text);
+    plain_.assign(found.text.begin(), found.text.end());
 }
 
+// What is held already stays: the fragment of the other turn is written.
 void TlsStream::note_payload() {
     ++shared_.counters.early_acknowledged;
-    largest_payload_ = std::max(largest_payload_, kPayloadHead + early_.size() + plain_.size());
+    payload_ = {write_tls_octets({point_.client, cut_offset_, early_, plain_}), 0,
+                static_cast<uint8_t>(payload_.turn ^ 1)};
+    payload_held_ = false;
+    largest_payload_ = std::max(largest_payload_, payload_.value.size());
 }
 
-std::vector<std::byte> TlsStream::payload() const {
-    if (early_.empty() && plain_.empty()) return {};
-    std::vector<std::byte> value(kPayloadHead + early_.size() + plain_.size());
-    ByteWriter w(value);
-    w.le(point_.client.value);
-    w.le(cut_offset_);
-    w.le(static_cast<uint16_t>(early_.size()));
-    w.put(early_);
-    w.put(plain_);
-    return value;
-}
+TlsPayload* TlsStream::payload() { return early_.empty() && plain_.empty() ? nullptr : &payload_; }
 
 }  // namespace holdfast

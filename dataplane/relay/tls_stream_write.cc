@@ -98,7 +98,11 @@ void TlsStream::recut(TcpEndpoint& client) {
     }
     while (sealed_ < cuts_.size()) {
         const Cut& c = cuts_[sealed_];
-        if (out_.size() < stream_size(c) || client.write_room() < wire_size(c)) return;
+        // Of the first the client may have acknowledged some already.
+        const auto known =
+            static_cast<uint32_t>(std::max(client.write_position() - seal_start_, 0));
+        const uint32_t rest = wire_size(c) - std::min(known, wire_size(c));
+        if (out_.size() < stream_size(c) || client.write_room() < rest) return;
         ++shared_.counters.recut;
         seal_next(client);
     }
@@ -119,6 +123,10 @@ void TlsStream::hold_plain(Instant now) {
         return;
     }
     if (now < plain_at_) return;
+    if (!payload_held_) {
+        plain_at_ = now + kPatience;
+        return;
+    }
     const Bytes part = out_.view();
     plain_.assign(part.begin(), part.end());
     plain_at_ = Instant::max();

@@ -16,6 +16,9 @@ FragmentId block_id(const SessionKey& key, Direction side, unsigned block) {
             static_cast<uint8_t>(static_cast<unsigned>(side) * StreamCopy::kBlocks + block)};
 }
 
+// By their turn.
+constexpr FragmentKind kPayloads[] = {FragmentKind::payload, FragmentKind::payload_odd};
+
 }  // namespace
 
 // ---- Capture
@@ -113,10 +116,12 @@ Published Takeover::publish_tls(SessionIndex index, bool whole, Instant now) {
                                 s.header_version, Bytes(buffer).first(size), now));
         wipe(buffer);
     }
-    const std::vector<std::byte> payload = tls.payload();
-    if (!payload.empty())
-        add(replicator_.publish(id_of(session_key(s), FragmentKind::payload), s.group,
-                                after(s.segment_version), payload, now));
+    if (TlsPayload* payload = relay_->tls_payload(index)) {
+        // Each time the same: one that was cut short leaves what is there whole.
+        if (payload->version == 0) payload->version = after(s.segment_version);
+        add(replicator_.publish(id_of(session_key(s), kPayloads[payload->turn]), s.group,
+                                payload->version, payload->value, now));
+    }
     add(publish_segment(index, now));
     return all;
 }
@@ -192,8 +197,9 @@ void Takeover::erase_secrets(SessionIndex index, const Session& s, Instant now) 
     const uint32_t version = std::max(s.header_version, s.segment_version) + 1;
     replicator_.erase(id_of(session_key(s), FragmentKind::credential), s.group, version, now);
     for (size_t part = 0; part * kMaxFragmentValue < tls->largest_payload(); ++part)
-        replicator_.erase({session_key(s), FragmentKind::payload, static_cast<uint8_t>(part)},
-                          s.group, version, now);
+        for (const FragmentKind kind : kPayloads)
+            replicator_.erase({session_key(s), kind, static_cast<uint8_t>(part)}, s.group, version,
+                              now);
 }
 
 void Takeover::publish_finished(SessionIndex index, Instant now) {
@@ -265,6 +271,7 @@ std::optional<SessionIndex> Takeover::take(const Fragment& fragment, Instant now
         case FragmentKind::resumable:  // no live session's: dataplane/takeover/resumption
         case FragmentKind::alias:      // the header says all that it does; the worker follows it
         case FragmentKind::payload:    // of TLS sessions: restore_gathered()
+        case FragmentKind::payload_odd:
         case FragmentKind::credential:
             return std::nullopt;
     }
@@ -364,9 +371,10 @@ std::optional<SessionIndex> Takeover::restore_tls(const SessionKey& key, Instant
     }
     std::vector<std::byte> credential =
         replicator_.store().whole_value(key, FragmentKind::credential);
-    const bool proven =
-        relay_->restore_tls(*index, *state, credential, progress,
-                            replicator_.store().whole_value(key, FragmentKind::payload), now);
+    std::array<std::vector<std::byte>, std::size(kPayloads)> payloads;
+    for (size_t turn = 0; turn < payloads.size(); ++turn)
+        payloads[turn] = replicator_.store().whole_value(key, kPayloads[turn]);
+    const bool proven = relay_->restore_tls(*index, *state, credential, progress, payloads, now);
     wipe(credential);
     if (!proven) {
         forwarder_.drop(*index, now);

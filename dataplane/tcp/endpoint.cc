@@ -30,10 +30,11 @@ bool TcpEndpoint::has_stream() const {
     return ended || tcb_.state >= TcpState::established;
 }
 
-void TcpEndpoint::shutdown() {
+void TcpEndpoint::shutdown_at(SeqNum end) {
     if (tcb_.has(Tcb::fin_queued) || tcb_.state == TcpState::closed) return;
     tcb_.set(Tcb::fin_queued);
-    tcb_.fin_seq = send_.end();
+    tcb_.fin_seq = end;
+    if (end < tcb_.snd_una) send_.reset(end);
 }
 
 void TcpEndpoint::abort(Instant now, TcpOutput& out) {

@@ -57,8 +57,11 @@ public:
     void on_packet_too_big(uint16_t mss, SeqNum quoted_seq, Instant now);
 
     size_t write_room() const;
-    size_t write(Bytes bytes);                // what was taken, not more than write_room()
-    void shutdown();                          // FIN after what is queued
+    size_t write(Bytes bytes);                     // what was taken, not more than write_room()
+    void shutdown() { shutdown_at(send_.end()); }  // FIN after what is queued
+    // The stream ends at `end`: before what is acknowledged where another node sent the FIN, of
+    // which nobody told us.
+    void shutdown_at(SeqNum end);
     void abort(Instant now, TcpOutput& out);  // RST, and closed
 
     // The ACK sent is at most `upto` from the first call on; raising it owes an ACK.
@@ -178,6 +181,7 @@ private:
     SeqNum next_edge() const;
     bool window_update_due() const;
     void note_fin_sent();
+    void note_fin_acked_elsewhere(Instant now, TcpOutput& out);
 
     // timers.cc
     void arm_send_timer(Instant now, bool restart);

@@ -105,5 +105,49 @@ TEST(Restore, FromTheRecordInEveryState) {
         EXPECT_GT(states[static_cast<TcpState>(s)], 3) << to_string(static_cast<TcpState>(s));
 }
 
+// The record is older than our FIN, which the peer has: the FIN is neither an octet nor sent where
+// none belongs.
+TEST(Restore, FromBeforeAFinThatWasAcknowledged) {
+    for (const bool peer_closed : {false, true}) {
+        SCOPED_TRACE(peer_closed);
+        TcpWorld w;
+        w.a.to_say = 100;
+        w.b.to_say = 50;
+        w.b.then_close = peer_closed;
+        w.connect();
+        const auto said = [&] { return w.b.heard == 100 && w.a.heard == 50; };
+        w.run_until([&] { return said() && w.a.end->in_flight() == 0; }, Duration::seconds(5));
+        if (peer_closed)
+            w.run_until([&] { return w.a.saw(TcpEvent::peer_fin); }, Duration::seconds(5));
+        const Tcb before = w.a.end->record(w.now);
+        ASSERT_FALSE(before.has(Tcb::fin_queued));
+        w.a.then_close = true;
+        w.settle(w.a);
+        w.run_until([&] { return w.b.saw(TcpEvent::peer_fin); }, Duration::seconds(5));
+        w.run_for(Duration::milliseconds(50));
+
+        std::vector<SeqNum> fins;
+        w.filter = [&](const TcpSide& from, const TcpSegment& s, Bytes payload) {
+            if (&from == &w.a && s.has(tcp_flag::fin))
+                fins.push_back(s.seq + static_cast<uint32_t>(payload.size()));
+            return true;
+        };
+        w.a.remake();
+        w.a.then_close = false;  // its own peer's end is not here again yet
+        w.a.end->restore(before, {.relearn = true}, w.now);
+        w.a.end->probe(w.now, w.a);
+        w.run_until([&] { return w.a.end->state().snd_una == before.iss + 102; },
+                    Duration::seconds(5));
+        w.a.then_close = w.b.then_close = true;
+        w.settle(w.a);
+        w.settle(w.b);
+        w.run_until([&] { return finished(w); }, Duration::seconds(300));
+        EXPECT_TRUE(finished(w)) << w.a.describe() << "\n" << w.b.describe();
+        EXPECT_TRUE(w.a.saw(TcpEvent::fin_acked));
+        for (const SeqNum at : fins) EXPECT_EQ(at, before.iss + 101);
+        EXPECT_FALSE(w.b.saw(TcpEvent::reset) || w.a.saw(TcpEvent::reset));
+    }
+}
+
 }  // namespace
 }  // namespace holdfast

@@ -77,7 +77,7 @@ void TcpSide::pump() {
         written += taken;
         if (taken < n) return;
     }
-    if (then_close) end->shutdown();
+    if (then_close) end->shutdown_at(end->state().iss + 1 + static_cast<uint32_t>(to_say));
 }
 
 void TcpSide::check() {

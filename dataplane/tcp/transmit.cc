@@ -66,6 +66,7 @@ void TcpEndpoint::flush(Instant now, TcpOutput& out) {
         deliver_ready(out);
         check_fin(now, out);
     }
+    note_fin_acked_elsewhere(now, out);
     bool sent = false;
     if (may_send_data()) {
         sent = send_lost(now, out);
@@ -176,6 +177,14 @@ void TcpEndpoint::note_fin_sent() {
     if (tcb_.state != TcpState::close_wait) return;
     const bool acked = tcb_.last_ack_sent == tcb_.rcv_nxt;  // the peer's FIN
     become(tcb_, acked ? TcpState::last_ack : TcpState::closing);
+}
+
+// The acknowledgement came before we knew that our stream was over: shutdown_at().
+void TcpEndpoint::note_fin_acked_elsewhere(Instant now, TcpOutput& out) {
+    const bool open = tcb_.state == TcpState::established || tcb_.state == TcpState::close_wait;
+    if (!open || !tcb_.has(Tcb::fin_queued) || tcb_.snd_una <= tcb_.fin_seq) return;
+    note_fin_sent();
+    after_fin_acked(now, out);
 }
 
 // Where an empty segment stands: after all that was ever sent, that it is news, and not beyond the

@@ -25,6 +25,8 @@ const char* to_string(FragmentKind kind) {
             return "application";
         case FragmentKind::stream:
             return "stream";
+        case FragmentKind::payload_odd:
+            return "payload_odd";
     }
     return "?";
 }

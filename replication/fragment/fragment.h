@@ -32,8 +32,9 @@ enum class FragmentKind : uint8_t {
     application,
     resumable,
     stream,
+    payload_odd,  // in turn with payload
 };
-inline constexpr unsigned kFragmentKinds = 8;
+inline constexpr unsigned kFragmentKinds = 9;
 // What no live session needs to be carried on is gathered last.
 constexpr bool is_late(FragmentKind kind) {
     return kind == FragmentKind::resumable || kind == FragmentKind::stream;
