@@ -234,8 +234,10 @@ void Worker::meet_unknown(const Frame& frame, const Step& step, Instant now) {
         if (!accept_cookie(frame, step, now)) send_reset(frame, step, now);
         return;
     }
-    if (parking_.park(frame, step.group, step.key) == ParkingLot::Result::first_of_its_flow)
-        ask_for(step, now);
+    // What begins must not crowd out what lives.
+    if (step.begins && parking_.is_half_full()) return void(++counters_.pushed_back);
+    const auto parked = parking_.park(frame, step.group, step.key);
+    if (parked == ParkingLot::Result::first_of_its_flow && !step.begins) ask_for(step, now);
 }
 
 void Worker::ask_for(const Step& step, Instant now) {
@@ -328,7 +330,7 @@ void Worker::on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant no
     lost_[group.value].clear();
     last_transmit_ok_[group.value] = now;
     was_confirmed_[group.value] = false;
-    forwarder_.set_group(group, {.active = true, .epoch = epoch, .sliced = true});
+    forwarder_.set_group(group, {.active = true, .epoch = epoch, .gathering = true});
     if (!options_.follows) forwarder_.announce(group, now);
     if (resumption_) resumption_->set_complete(group, false);
     publish_held(group, true);
@@ -384,7 +386,7 @@ void Worker::on_gathered(GroupId group, Instant now) {
     }
     count_orphans(group, now);
     GroupState state = forwarder_.group(group);
-    state.sliced = false;
+    state.gathering = false;
     forwarder_.set_group(group, state);
     parking_.take([&](GroupId g, const FlowKey&) { return g == group; },
                   [&](Frame& frame) { resume(frame, now); });

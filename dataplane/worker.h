@@ -53,7 +53,9 @@ inline constexpr CounterInfo<WorkerCounters> kWorkerCounters[] = {
      &WorkerCounters::held_silent},
     {"silenced", "Times a group fell silent because nobody confirmed its epoch.",
      &WorkerCounters::silenced},
-    {"pushed_back", "New connections refused because the release gate was full.",
+    {"pushed_back",
+     "New connections refused because the release gate was full, or too many waited already for "
+     "an adoption to be complete.",
      &WorkerCounters::pushed_back},
     {"resets_sent", "Resets sent for segments of sessions nobody knows.", &WorkerCounters::resets},
     {"sessions_lost", "Flows of an adopted group that could not be carried on, and were reset.",

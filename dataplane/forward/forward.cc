@@ -83,13 +83,14 @@ Step Forwarder::Impl::on_unmatched(Frame& frame, const Packet& packet, const Tcp
     if (owner == nullptr) return on_own_tcp(packet, tcp, now, *outlet);
     if (!groups[owner->group.value].state.active) return dropped(DropReason::not_holder);
     const bool syn = tcp.has(tcp_flag::syn) && !tcp.has(tcp_flag::ack);
+    const bool gathering = groups[owner->group.value].state.gathering;
     if (owner->pool && syn) return dropped(DropReason::invalid_state);
     if (!owner->pool) {
         const auto service = book.service({packet.ip.destination, tcp.destination_port});
         if (!service) return dropped(DropReason::no_service);
         if (syn && options.services[*service].terminates_tcp() && table.embryonic_full())
             return answer_by_cookie(*owner);
-        if (syn) return open(frame, packet, tcp, *service, now);
+        if (syn && !gathering) return open(frame, packet, tcp, *service, now);
     }
     ++counters.unknown;
     Step step;
@@ -97,6 +98,7 @@ Step Forwarder::Impl::on_unmatched(Frame& frame, const Packet& packet, const Tcp
     step.direction = owner->pool ? Direction::from_backend : Direction::from_client;
     step.group = owner->group;
     step.ends = tcp.has(tcp_flag::rst | tcp_flag::fin);
+    step.begins = syn;
     step.key = {{packet.ip.source, tcp.source_port}, {packet.ip.destination, tcp.destination_port}};
     return step;
 }
@@ -136,8 +138,7 @@ std::expected<SessionIndex, DropReason> Forwarder::Impl::create(const Packet& pa
     if (back.mac(state.neighbors[s.backend_index]) == nullptr)
         return std::unexpected(DropReason::neighbor_unresolved);
     s.backend = config.backends[s.backend_index].endpoint;
-    const GroupState& group = groups[config.group.value].state;
-    const auto pool = ports.choose(config.pools, s.backend, {group.epoch, group.sliced}, table);
+    const auto pool = ports.choose(config.pools, s.backend, table);
     if (!pool) return std::unexpected(DropReason::pool_exhausted);
     // One that is proven is half open only while there is TLS to be agreed on.
     if (!make_room(!proven || config.mode == Mode::tls, now))
@@ -148,7 +149,7 @@ std::expected<SessionIndex, DropReason> Forwarder::Impl::create(const Packet& pa
     s.service = service;
     if (config.terminates_tcp()) s.set(Session::kRelayed);
     s.group = config.group;
-    s.epoch = group.epoch;
+    s.epoch = groups[config.group.value].state.epoch;
     s.created = s.last_activity = now;
     begin_tracking(s, tcp, seen);
     const auto index = table.insert(s);

@@ -48,6 +48,7 @@ struct Step {
     bool ends = false;            // the frame carries RST or FIN (leaves under a confirmed epoch)
     SessionIndex session;         // with transmit and gate
     bool stateless = false;  // with relay: a SYN, and no room for a session; answer by a cookie
+    bool begins = false;     // with unknown: a SYN, which may begin a session once all are known
     FlowKey key;             // with unknown: what to pull; (client, vip) or (backend, pool)
     // With relay: `session`, `direction` and `group` are set. An ICMP error about what we sent to
     // the side that `direction` names carries the MTU it asks for; 0: it is a segment.

@@ -30,9 +30,9 @@ struct ForwardOptions {
 struct GroupState {
     bool active = false;
     Epoch epoch;
-    // Sessions of the group may still be unknown here (an adopter whose sweep is not complete):
-    // pool ports are then drawn only from the epoch's own slice.
-    bool sliced = false;
+    // Sessions of the group may still be unknown here (an adopter whose sweep is not complete): no
+    // new one is begun, as its pool port might be one of theirs.
+    bool gathering = false;
     // Lately others agreed that we hold it. Else nothing is said of where its addresses are (I6).
     bool confirmed = true;
 };

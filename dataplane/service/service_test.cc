@@ -120,8 +120,8 @@ protected:
                             {ip("2001:db8:2::200"), 10000, 10799}};
     uint16_t client_port = 1;
 
-    std::optional<Endpoint> take(PortAllocator& a, PortAllocator::Claim claim) {
-        const auto e = a.choose(pools, backend, claim, table);
+    std::optional<Endpoint> take(PortAllocator& a) {
+        const auto e = a.choose(pools, backend, table);
         if (e) {
             EXPECT_TRUE(table.insert(session_at(backend, *e, client_port++)));
         }
@@ -134,7 +134,7 @@ TEST_F(Ports, EachIsUsedOnceUntilAllAreUsed) {
     std::set<uint16_t> seen;
     int refused = 0;
     while (seen.size() < 800 && refused < 200) {
-        if (const auto e = take(a, {Epoch{1}, false})) {
+        if (const auto e = take(a)) {
             EXPECT_EQ(e->address, pools[0].address);
             EXPECT_TRUE(seen.insert(e->port).second);
         } else {
@@ -144,10 +144,10 @@ TEST_F(Ports, EachIsUsedOnceUntilAllAreUsed) {
     EXPECT_EQ(seen.size(), 800u);
     EXPECT_EQ(*seen.begin(), 10000);
     EXPECT_EQ(*seen.rbegin(), 10799);
-    EXPECT_FALSE(a.choose(pools, backend, {Epoch{1}, false}, table));
+    EXPECT_FALSE(a.choose(pools, backend, table));
     EXPECT_GT(a.counters().exhausted, 0u);
     // Another backend has all ports to itself.
-    EXPECT_TRUE(a.choose(pools, endpoint("198.51.100.11:8080"), {Epoch{1}, false}, table));
+    EXPECT_TRUE(a.choose(pools, endpoint("198.51.100.11:8080"), table));
 }
 
 TEST_F(Ports, RepliesComeBackToTheWorker) {
@@ -157,45 +157,11 @@ TEST_F(Ports, RepliesComeBackToTheWorker) {
         s.worker = worker;
         PortAllocator a(s, worker);
         for (int i = 0; i < 50; ++i) {
-            const auto e = take(a, {Epoch{1}, false});
+            const auto e = take(a);
             ASSERT_TRUE(e);
             EXPECT_EQ(toeplitz_hash({backend, *e}, kDefaultRssKey) % 128 % 3, worker);
         }
     }
-}
-
-TEST_F(Ports, SlicesOfSuccessiveEpochsDoNotMeet) {
-    for (uint64_t e = 1; e < 20; ++e) {
-        PortAllocator a({}, e);
-        std::set<uint16_t> holder, adopter, next;
-        for (int i = 0; i < 400; ++i) {
-            holder.insert(a.choose(pools, backend, {Epoch{e}, false}, table)->port);
-            adopter.insert(a.choose(pools, backend, {Epoch{e + 1}, true}, table)->port);
-            next.insert(a.choose(pools, backend, {Epoch{e + 2}, true}, table)->port);
-        }
-        for (const uint16_t p : adopter) {
-            EXPECT_FALSE(holder.contains(p));
-            EXPECT_FALSE(next.contains(p));
-            EXPECT_EQ((p - 10000u) / 100, (e + 1) % 8);
-        }
-        for (const uint16_t p : next) EXPECT_FALSE(holder.contains(p));
-    }
-}
-
-TEST_F(Ports, TheReserveIsUsedOnlyWhenNothingElseIsFree) {
-    PortAllocator a({}, 9);
-    int got = 0;
-    for (int i = 0; i < 5000 && got < 800; ++i) got += take(a, {Epoch{0}, false}).has_value();
-    EXPECT_EQ(got, 800);
-    EXPECT_GE(a.counters().from_reserve, 200u);
-    EXPECT_LE(a.counters().from_reserve, 210u);  // bounded probes give up a little early
-}
-
-TEST_F(Ports, AnAdopterDoesNotLeaveItsSlice) {
-    PortAllocator a({}, 9);
-    int got = 0;
-    for (int i = 0; i < 2000; ++i) got += take(a, {Epoch{3}, true}).has_value();
-    EXPECT_EQ(got, 100);
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ public:
     }
 
     size_t size() const { return parked_.size(); }
+    bool is_half_full() const { return parked_.size() >= free_.size(); }
     const ParkingCounters& counters() const { return counters_; }
 
 private:

@@ -117,6 +117,29 @@ TEST_F(ClusterTest, APacketForASessionStillLoadingWaits) {
     EXPECT_EQ(adopter.counters().resets, 0u);
 }
 
+// Connections that begin while others are being gathered wait: their ports would be chosen without
+// knowing all that are in use.
+TEST_F(ClusterTest, WhoBeginsDuringAnAdoptionTakesNobodysPort) {
+    for (uint64_t seed = 0; seed < 2; ++seed) {
+        start({.copies = 2, .seed = 640 + seed});
+        open(1000, 30);
+        ASSERT_TRUE(c->run_until([&] { return all_established(); }));
+        const uint8_t h = *c->holder();
+        c->kill(h);
+        ASSERT_TRUE(c->run_until([&] { return c->holder().has_value(); }));
+        Worker& adopter = c->worker(*c->holder());
+        while (adopter.replicator().gathering(Cluster::kGroup)) {
+            open(20, 2);
+            c->run(Duration::milliseconds(1));
+        }
+        EXPECT_GT(c->clients(), 1100u);
+        EXPECT_TRUE(c->run_until([&] { return all_finished(); }, Duration::seconds(20)));
+        EXPECT_EQ(c->count_reset(), 0u);
+        EXPECT_EQ(adopter.takeover().counters().refused, 0u);
+        expect_no_complaints();
+    }
+}
+
 TEST_F(ClusterTest, EachStandbyHoldsItsPortion) {
     start({.copies = 2, .seed = 21});
     open(300, 1);
