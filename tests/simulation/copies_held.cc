@@ -27,11 +27,10 @@ std::string missing_copies(const Worker& from, SessionIndex index, const CopiesW
         }
         aliases += store.find({alias_key(s), FragmentKind::alias, 0}).has_value();
     }
-    // Of the copies asked for, those on members that died this moment are not seen; one must always
-    // be.
-    const unsigned least = wanted.commit == Commit::all
-                               ? std::min(wanted.copies, members.size()) - std::min(dead, 1u)
-                               : 1;
+    // Of the copies asked for, one on a member that died this moment is not seen.
+    const unsigned asked =
+        wanted.commit == Commit::all ? std::min(wanted.copies, members.size()) : 1;
+    const unsigned least = asked - std::min(dead, 1u);
     if (headers >= least && aliases >= least) return "";
     return "left with " + std::to_string(headers) + " headers and " + std::to_string(aliases) +
            " aliases held elsewhere, of " + std::to_string(least);

@@ -1,6 +1,7 @@
 // I2: a packet that reveals a session leaves when as many standbys hold it as was asked for: the
 // SYN-ACK its header and alias, the first frame to a backend what was agreed with it. A TLS
-// connection is promised to nobody before its handshake is done.
+// connection is promised to nobody before its handshake is done. What was said once reveals nothing
+// when it is said again.
 #pragma once
 
 #include <set>
@@ -23,8 +24,11 @@ public:
         const bool syn = f.segment->has(Segment::kSyn);
         const bool accepts = !syn && f.side == Side::back && mode_ != Mode::forward;
         const std::pair flow{f.segment->to, f.segment->from};
+        const std::pair opening{flow, f.segment->seq};
         if (syn && (f.side == Side::back || mode_ == Mode::tls)) return;
-        if ((!syn && !accepts) || (accepts && accepted_.contains(flow))) return;
+        if ((!syn && !accepts) || (accepts && accepted_.contains(flow)) ||
+            (syn && opened_.contains(opening)))
+            return;
         const SessionTable& sessions = f.from.worker->forwarder().sessions();
         const SessionIndex index = accepts ? sessions.find_backend(flow.first, flow.second)
                                            : sessions.find_client(flow.first, flow.second);
@@ -37,7 +41,7 @@ public:
         const std::string missing =
             missing_copies(*f.from.worker, index, wanted, workers, f.from.clock);
         if (!missing.empty()) return complain(now, std::string(what) + " " + missing);
-        if (accepts) accepted_.insert(flow);
+        accepts ? void(accepted_.insert(flow)) : void(opened_.insert(opening));
     }
 
 private:
@@ -45,6 +49,7 @@ private:
     Mode mode_;
     CopiesWanted wanted_;
     std::set<std::pair<Endpoint, Endpoint>> accepted_;
+    std::set<std::pair<std::pair<Endpoint, Endpoint>, uint32_t>> opened_;
 };
 
 }  // namespace holdfast::simulation

@@ -17,6 +17,8 @@ void SimpleTcp::connect(Instant now) {
 void SimpleTcp::on_segment(const Segment& s, Instant now) {
     if (state_ == State::reset) return;
     if (s.has(Segment::kRst)) return on_reset(s, now);
+    // RFC 9293 section 3.10.7.3: of a connection that we know nothing of.
+    if (state_ == State::opening && s.has(Segment::kAck) && s.ack != isn_ + 1) return refuse(s);
     if (s.has(Segment::kSyn)) return on_syn(s, now);
     if (state_ == State::listening || state_ == State::opening || !s.has(Segment::kAck)) return;
     if (s.timestamps && options_.timestamps &&
@@ -27,10 +29,14 @@ void SimpleTcp::on_segment(const Segment& s, Instant now) {
     push(now);
 }
 
+void SimpleTcp::refuse(const Segment& s) {
+    Segment reset{self_, peer_, Segment::kRst, s.ack, 0, 0};
+    send_(reset);
+}
+
 void SimpleTcp::on_syn(const Segment& s, Instant now) {
     if (s.has(Segment::kAck)) {
         if (state_ == State::opening) {
-            if (s.ack != isn_ + 1) return;
             state_ = State::open;
             una_ = 1;
             timeout_ = kFirstTimeout;

@@ -50,6 +50,7 @@ private:
     static constexpr size_t kInFlight = 16;  // segments
 
     void on_syn(const Segment& s, Instant now);
+    void refuse(const Segment& s);
     void on_acknowledgement(const Segment& s, Instant now);
     void on_data(const Segment& s, Instant now);
     void on_reset(const Segment& s, Instant now);
