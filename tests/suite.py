@@ -21,8 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 UNIT_TIMEOUT_S = 300
 SYSTEM_TIMEOUT_S = 3600
 FUZZ_TIMEOUT_S = 1800
-PARTS = ["unit", "lint", "fuzz", "system"]
-SLOW = ("fuzz", "system")
+SIMULATION_TIMEOUT_S = 1200
+SEEDS = 1000
+PARTS = ["unit", "lint", "simulation", "fuzz", "system"]
+SLOW = ("simulation", "fuzz", "system")
 
 
 class Tally:
@@ -157,6 +159,21 @@ def run_counted(command, tally, what, timeout):
     tally.failures += [f"{what} {name}" for name in counted["failures"]]
 
 
+def simulation(folder, tally):
+    """Whole clusters from the first seeds; one test, which names the seeds that fail."""
+    program = folder / "tests/simulation/world/holdfast-sim"
+    try:
+        code = subprocess.run([program, "--seeds", str(SEEDS)], stdin=subprocess.DEVNULL,
+                              timeout=SIMULATION_TIMEOUT_S).returncode
+    except subprocess.TimeoutExpired:
+        code = None
+    say(f"{'ok' if code == 0 else 'FAIL':4} simulation: {SEEDS} seeds")
+    if code == 0:
+        tally.add(1, 0)
+    else:
+        tally.fail(f"simulation: {'timeout' if code is None else f'exit code {code}'}")
+
+
 def lint(tally):
     run_counted([sys.executable, str(ROOT / "tests/lint/lint.py")], tally, "lint", 600)
 
@@ -196,6 +213,8 @@ def main():
             unit(folder, tally)
         if wanted("lint"):
             lint(tally)
+        if built and wanted("simulation") and not arguments.tests:
+            simulation(folder, tally)
         if wanted("fuzz") and not arguments.tests:
             fuzz(folder, arguments.fuzz_seconds, tally)
         if built and wanted("system"):
