@@ -183,7 +183,8 @@ void TcpEndpoint::note_fin_sent() {
 void TcpEndpoint::note_fin_acked_elsewhere(Instant now, TcpOutput& out) {
     const bool open = tcb_.state == TcpState::established || tcb_.state == TcpState::close_wait;
     if (!open || !tcb_.has(Tcb::fin_queued) || tcb_.snd_una <= tcb_.fin_seq) return;
-    note_fin_sent();
+    // Perhaps our FIN was the first of the two, so the peer's may come again until it hears of us.
+    become(tcb_, tcb_.state == TcpState::established ? TcpState::fin_wait_1 : TcpState::closing);
     after_fin_acked(now, out);
 }
 
