@@ -40,6 +40,10 @@ sim: $(BUILD)/build.ninja
 	ninja -C $(BUILD) tests/simulation/world/holdfast-sim
 	$(BUILD)/tests/simulation/world/holdfast-sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
 
+# Adoption and commit in Promela, searched by spin.
+model:
+	tests/model/run.py
+
 demo:
 	deploy/demo
 
@@ -69,4 +73,4 @@ format:
 clean:
 	rm -rf $(BUILD) build-asan build-fuzz
 
-.PHONY: all check lint system accept-forward accept-tls soak-tls sim demo bench asan fuzz tidy format clean
+.PHONY: all check lint system accept-forward accept-tls soak-tls sim model demo bench asan fuzz tidy format clean

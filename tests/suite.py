@@ -22,9 +22,10 @@ UNIT_TIMEOUT_S = 300
 SYSTEM_TIMEOUT_S = 3600
 FUZZ_TIMEOUT_S = 1800
 SIMULATION_TIMEOUT_S = 1200
+MODEL_TIMEOUT_S = 1800
 SEEDS = 1000
-PARTS = ["unit", "lint", "simulation", "fuzz", "system"]
-SLOW = ("simulation", "fuzz", "system")
+PARTS = ["unit", "lint", "simulation", "model", "fuzz", "system"]
+SLOW = ("simulation", "model", "fuzz", "system")
 
 
 class Tally:
@@ -174,6 +175,10 @@ def simulation(folder, tally):
         tally.fail(f"simulation: {'timeout' if code is None else f'exit code {code}'}")
 
 
+def model(tally):
+    run_counted([sys.executable, str(ROOT / "tests/model/run.py")], tally, "model", MODEL_TIMEOUT_S)
+
+
 def lint(tally):
     run_counted([sys.executable, str(ROOT / "tests/lint/lint.py")], tally, "lint", 600)
 
@@ -208,13 +213,15 @@ def main():
 
     tally, started = Tally(), time.monotonic()
     try:
-        built = arguments.only in ("lint", "fuzz") or build(folder, tally)
+        built = arguments.only in ("lint", "model", "fuzz") or build(folder, tally)
         if built and wanted("unit"):
             unit(folder, tally)
         if wanted("lint"):
             lint(tally)
         if built and wanted("simulation") and not arguments.tests:
             simulation(folder, tally)
+        if wanted("model") and not arguments.tests:
+            model(tally)
         if wanted("fuzz") and not arguments.tests:
             fuzz(folder, arguments.fuzz_seconds, tally)
         if built and wanted("system"):

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Has spin search the model of adoption and commit: nothing may be violated, and without any one mechanism something is.
+
+    tests/model/run.py            what holds, then each mechanism taken out
+"""
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+MODEL = Path(__file__).resolve().parent / "takeover.pml"
+TIMEOUT_S = 900
+MEMORY_MB = 6000
+RIVALS = {"ROUNDS": 2, "ITEMS": 1, "VIEWS": 0, "SKIPS": 0, "FAULTS": 0}
+VIEWS = {"ROUNDS": 1, "ITEMS": 1, "VIEWS": 1, "SKIPS": 1, "FAULTS": 0}
+DEATH = {"ROUNDS": 1, "ITEMS": 1, "VIEWS": 1, "SKIPS": 1, "FAULTS": 1}
+HOLDS = {
+    "two attempts to adopt": RIVALS,
+    "an attempt while the view changes": VIEWS,
+    "and somebody dies": DEATH,
+}
+# What is taken out, and where that shows.
+WITHOUT = {
+    "FORGETFUL": ("a voter makes no promise", VIEWS),
+    "NO_GATE": ("nothing waits for the owners", VIEWS),
+    "ACK_FIRST": ("a status counts whatever epochs it brings", RIVALS),
+    "SKIPPED_COUNTS": ("who follows anew counts at once", VIEWS),
+    "NO_RENEW": ("what waits is not published again for a new view", VIEWS),
+}
+
+
+def search(bounds, without=None):
+    """What spin found: (violated, exhausted, states, depth, text)."""
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-model-"))
+    try:
+        shutil.copy(MODEL, folder)
+        defines = [f"-D{k}={v}" for k, v in bounds.items()] + ([f"-D{without}"] if without else [])
+        subprocess.run(["spin", "-a", *defines, MODEL.name], cwd=folder, check=True, capture_output=True, text=True)
+        # Hash compaction with 64 bits a state: one collision in 10^11 pairs of these many.
+        subprocess.run(["cc", "-O3", "-w", "-DSAFETY", "-DHC4", f"-DMEMLIM={MEMORY_MB}", "-o", "pan", "pan.c"], cwd=folder,
+                       check=True, capture_output=True, text=True)
+        text = subprocess.run(["./pan", "-E", "-w26", "-m1000000"], cwd=folder, capture_output=True, text=True,
+                              timeout=TIMEOUT_S).stdout
+    finally:
+        shutil.rmtree(folder)
+    found = {name: re.search(pattern, text) for name, pattern in
+             (("errors", r"errors: (\d+)"), ("states", r"(\d+) states, stored"), ("depth", r"depth reached (\d+)"))}
+    if not all(found.values()):
+        raise RuntimeError(text[-2000:])
+    numbers = {name: int(match.group(1)) for name, match in found.items()}
+    complete = "Search not completed" not in text and "max search depth too small" not in text
+    return numbers["errors"] > 0, complete, numbers["states"], numbers["depth"], text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json", help="write what was counted here")
+    arguments = parser.parse_args()
+    passed, failures = 0, []
+
+    def check(name, good, text, began):
+        nonlocal passed
+        print(f"{'ok' if good else 'FAIL':4} model {name}: {text} ({time.monotonic() - began:.1f} s)", flush=True)
+        passed += good
+        if not good:
+            failures.append(name)
+
+    for what, bounds in HOLDS.items():
+        began = time.monotonic()
+        violated, complete, states, depth, text = search(bounds)
+        verdict = next((l for l in text.splitlines() if "assertion violated" in l), "all explored, nothing violated")
+        check(what, complete and not violated, f"{states} states, depth {depth}: {verdict}", began)
+    for define, (what, bounds) in WITHOUT.items():
+        began = time.monotonic()
+        violated, _, states, depth, _ = search(bounds, define)
+        check(f"when {what}", violated, f"{'violated' if violated else 'NOT NOTICED'} after {states} states", began)
+    print(f"model: {passed} passed, {len(failures)} failed")
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps({"passed": passed, "failed": len(failures), "skipped": 0,
+                                                    "failures": failures}))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
