@@ -41,7 +41,7 @@ def search(bounds, without=None):
         shutil.copy(MODEL, folder)
         defines = [f"-D{k}={v}" for k, v in bounds.items()] + ([f"-D{without}"] if without else [])
         subprocess.run(["spin", "-a", *defines, MODEL.name], cwd=folder, check=True, capture_output=True, text=True)
-        # Hash compaction with 64 bits a state: one collision in 10^11 pairs of these many.
+        # Hash compaction, 64 bits a state: that any two of 2.4e7 states share one has a chance of 2.4e7^2 / 2^65 = 2e-5.
         subprocess.run(["cc", "-O3", "-w", "-DSAFETY", "-DHC4", f"-DMEMLIM={MEMORY_MB}", "-o", "pan", "pan.c"], cwd=folder,
                        check=True, capture_output=True, text=True)
         text = subprocess.run(["./pan", "-E", "-w26", "-m1000000"], cwd=folder, capture_output=True, text=True,

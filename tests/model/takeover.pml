@@ -48,7 +48,6 @@
 #define LAST_EPOCH (N * (2 + ROUNDS))
 
 /* Each mechanism, or what is left without it. */
-#define NOT_FENCED(n, m) (epoch[m] <= epoch[n])
 #ifdef SKIPPED_COUNTS
 #define SKIPPER(m) 0
 #else
@@ -69,7 +68,6 @@
 #else
 #define RENEWS true
 #endif
-#define BASE(n) claim[n].base
 
 typedef Claim {          /* LastClaim: what is known of the last holder and its view */
     byte epoch;
@@ -234,6 +232,7 @@ inline join_view(n, m) { /* on_status: synced */
         activate(n)
     }
 }
+
 /* ---- Between holder n and follower m */
 
 inline record(n, m) { /* Ring, Replicator::on_record; with a resync what was skipped comes too */
@@ -241,7 +240,7 @@ inline record(n, m) { /* Ring, Replicator::on_record; with a resync what was ski
         item[n] > 0 && held[n] && up[m] && (got[AT(m, n)] < item[n] || HAS(joining[n], m)) ->
         got[AT(m, n)] = item[n];
         if
-        :: NOT_FENCED(n, m) && !held[m] && kept[m] < item[n] -> kept[m] = item[n]
+        :: epoch[m] <= epoch[n] && !held[m] && kept[m] < item[n] -> kept[m] = item[n]
         :: else
         fi;
         if
@@ -330,7 +329,7 @@ inline take_from(n, m) {
 inline acquire(n) { /* count_votes, quorum, acquire, Replicator::on_swept_fragment */
     if
     :: up[n] && wanted[n] != 0 && wanted[n] == epoch[n] && MAY_ADOPT(n, n) && ENOUGH(claim[n].members, votes[n]) &&
-            ENOUGH(BASE(n), votes[n]) ->
+            ENOUGH(claim[n].base, votes[n]) ->
         wanted[n] = 0;
         held[n] = true;
         item[n] = kept[n];
