@@ -21,6 +21,14 @@ std::vector<std::byte> write_tls_octets(const TlsOctets& octets) {
     return value;
 }
 
+void TlsPayload::replace(const TlsOctets& octets) {
+    CHECK(held_);
+    value_ = write_tls_octets(octets);
+    version = 0;
+    turn_ ^= 1;
+    held_ = false;
+}
+
 TlsOctets find_tls_octets(std::span<const std::vector<std::byte>> fragments,
                           const TlsOctetsWanted& wanted) {
     TlsOctets found{wanted.start, wanted.offset, {}, {}};

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <string>
 #include <string_view>
 
 namespace holdfast {
@@ -56,6 +58,31 @@ TEST_F(TlsPayloadTest, BrokenOnesSayNothing) {
         const Fragments fragments{{older.begin(), older.begin() + static_cast<ptrdiff_t>(size)}};
         const TlsOctets found = find_tls_octets(fragments, {{100}, 7, 4, 5});
         EXPECT_TRUE(found.record.empty() && found.text.empty()) << size;
+    }
+}
+
+// Whatever of a commit's publication came to its owner before the holder died, what the last one
+// that was held needs is there.
+TEST(TlsPayload, WhatIsHeldOutlivesACommitThatIsCutShort) {
+    TlsPayload payload;
+    std::array<std::vector<std::byte>, 2> owner;  // what it keeps, by turn; empty: in pieces
+    for (uint32_t n = 1; n < 10; ++n) {
+        const std::string held(n, 'a'), next(n + 1, 'b');
+        ASSERT_TRUE(payload.is_held());
+        payload.replace({{n}, 0, octets(held), {}});
+        EXPECT_FALSE(payload.is_held());
+        owner[payload.turn()] = payload.value();
+        payload.on_held(payload.turn() ^ 1);  // an older commit
+        EXPECT_FALSE(payload.is_held());
+        payload.on_held(payload.turn());
+
+        TlsPayload successor = payload;
+        successor.replace({{n + 1}, 0, octets(next), {}});
+        for (const bool whole : {false, true}) {
+            auto found = owner;
+            found[successor.turn()] = whole ? successor.value() : std::vector<std::byte>{};
+            EXPECT_EQ(text(find_tls_octets(found, {{n}, 0, n, 0}).record), held) << n << whole;
+        }
     }
 }
 

@@ -272,6 +272,21 @@ void TlsStream::drain_openings(const TcpEndpoint& backend) {
     }
 }
 
+bool TlsStream::Patience::is_over(bool waits, size_t size, bool may, Instant now) {
+    if (!waits) {
+        until = Instant::max();
+        return false;
+    }
+    if (until == Instant::max() || size != seen) {
+        seen = size;
+        until = now + kPatience;
+        return false;
+    }
+    if (now < until) return false;
+    until = may ? Instant::max() : now + kPatience;
+    return may;
+}
+
 // Nothing but the rest of this record can be acknowledged, and it does not come: the client's
 // window is smaller than its record.
 void TlsStream::hold_early(Instant now) {
@@ -279,23 +294,9 @@ void TlsStream::hold_early(Instant now) {
     const bool partial = size && (!*size || in_.size() < **size);
     const bool waits =
         partial && openings_.empty() && !alert_ && !client_fin_ && in_.size() > early_.size();
-    if (!waits) {
-        early_at_ = Instant::max();
-        return;
-    }
-    if (early_at_ == Instant::max() || in_.size() != early_seen_) {
-        early_seen_ = in_.size();
-        early_at_ = now + kPatience;
-        return;
-    }
-    if (now < early_at_) return;
-    if (!payload_held_) {
-        early_at_ = now + kPatience;
-        return;
-    }
+    if (!early_wait_.is_over(waits, in_.size(), payload_.is_held(), now)) return;
     const Bytes part = in_.view();
     early_.assign(part.begin(), part.end());
-    early_at_ = Instant::max();
     note_payload();
 }
 
@@ -312,7 +313,7 @@ void TlsStream::fail(TlsAlert alert) {
 TlsMarks TlsStream::marks() const {
     const SeqNum early = point_.client + static_cast<uint32_t>(early_.size());
     return {cuts_end_ + (closing_ ? 1u : 0u), early, plain_.empty() ? 0 : backend_acknowledged(),
-            payload_.turn};
+            payload_.turn()};
 }
 
 bool TlsStream::wants_commit() const { return phase_ == Phase::records && marks() != noted_; }

@@ -104,7 +104,7 @@ public:
     bool wants_commit() const;
     TlsMarks marks() const;
     void note(const TlsMarks& marks) { noted_ = marks; }
-    void on_held(const TlsMarks& marks) { payload_held_ |= marks.payload_turn == payload_.turn; }
+    void on_held(const TlsMarks& marks) { payload_.on_held(marks.payload_turn); }
     // Try again: it could not be published.
     void forget_note() { noted_ = {}; }
 
@@ -134,13 +134,21 @@ public:
     static constexpr size_t kMaxProgress = 900;
     // When a part of a record is to be held elsewhere, or a session to be waited for no longer.
     Instant next_deadline() const {
-        return earlier(earlier(early_at_, plain_at_), wish_.next_deadline());
+        return earlier(earlier(early_wait_.until, plain_wait_.until), wish_.next_deadline());
     }
 
 private:
     // A client that has more to send and may goes on within this.
     static constexpr Duration kPatience = Duration::milliseconds(2);
 
+    // For the rest of something that does not come.
+    struct Patience {
+        Instant until = Instant::max();
+        size_t seen = 0;
+
+        // Whether what `waits` is still no more than `size` after kPatience, and it `may` be over.
+        bool is_over(bool waits, size_t size, bool may, Instant now);
+    };
     // A record of ours on its way: application data of `value` octets, an alert or a KeyUpdate.
     struct Cut {
         TlsContentType type = TlsContentType::application_data;
@@ -210,11 +218,9 @@ private:
     std::deque<Point> openings_;
     Point point_;  // all before it is acknowledged by the backend
     std::vector<std::byte> early_;
-    TlsPayload payload_;        // of early_ and plain_ as they were noted last
-    bool payload_held_ = true;  // so the fragment of the other turn may be overwritten
+    TlsPayload payload_;  // of early_ and plain_ as they were noted last
     size_t largest_payload_ = 0;
-    Instant early_at_ = Instant::max();
-    size_t early_seen_ = 0;
+    Patience early_wait_;
     bool client_fin_ = false, client_closed_ = false, shut_backend_ = false;
 
     // To the client.
@@ -225,8 +231,7 @@ private:
     std::deque<Cut> cuts_;
     size_t sealed_ = 0;             // of them, from the front
     std::vector<std::byte> plain_;  // of the first cut, as far as it is held elsewhere
-    Instant plain_at_ = Instant::max();
-    size_t plain_seen_ = 0;
+    Patience plain_wait_;
     SeqNum cut_start_;         // of the first cut, in our stream
     uint32_t cut_offset_ = 0;  // of the first cut, in the backend's stream
     TlsRecordName cut_name_;   // of the first cut

@@ -43,7 +43,7 @@ size_t TlsStream::write_progress(MutableBytes to) const {
     w.le(kFormat);
     w.le(static_cast<uint8_t>((closing_ ? kClosing : 0) | (point_.fin ? kFin : 0) |
                               (point_.shut ? kShut : 0) | (point_.prefaced ? kPrefaced : 0) |
-                              (payload_.turn ? kOddPayload : 0)));
+                              (payload_.turn() ? kOddPayload : 0)));
     w.le(point_.client.value);
     w.le(point_.backend);
     w.le(static_cast<uint16_t>(early_.size()));
@@ -119,7 +119,7 @@ bool TlsStream::read_progress(Bytes bytes, size_t& early, size_t& plain) {
     point_.fin = flags & kFin;
     point_.shut = flags & kShut;
     point_.prefaced = flags & kPrefaced;
-    payload_.turn = flags & kOddPayload ? 1 : 0;
+    payload_.set_turn(flags & kOddPayload ? 1 : 0);
     point_.client.value = r.le<uint32_t>();
     point_.backend = r.le<uint32_t>();
     early = r.le<uint16_t>();
@@ -189,13 +189,10 @@ void TlsStream::take_payload(std::span<const std::vector<std::byte>> payloads, s
     plain_.assign(found.text.begin(), found.text.end());
 }
 
-// What is held already stays: the fragment of the other turn is written.
 void TlsStream::note_payload() {
     ++shared_.counters.early_acknowledged;
-    payload_ = {write_tls_octets({point_.client, cut_offset_, early_, plain_}), 0,
-                static_cast<uint8_t>(payload_.turn ^ 1)};
-    payload_held_ = false;
-    largest_payload_ = std::max(largest_payload_, payload_.value.size());
+    payload_.replace({point_.client, cut_offset_, early_, plain_});
+    largest_payload_ = std::max(largest_payload_, payload_.value().size());
 }
 
 TlsPayload* TlsStream::payload() { return early_.empty() && plain_.empty() ? nullptr : &payload_; }

@@ -113,23 +113,9 @@ void TlsStream::recut(TcpEndpoint& client) {
 void TlsStream::hold_plain(Instant now) {
     const bool waits = !cuts_.empty() && sealed_ == 0 && out_.size() > plain_.size() &&
                        out_.size() < stream_size(cuts_.front());
-    if (!waits) {
-        plain_at_ = Instant::max();
-        return;
-    }
-    if (plain_at_ == Instant::max() || out_.size() != plain_seen_) {
-        plain_seen_ = out_.size();
-        plain_at_ = now + kPatience;
-        return;
-    }
-    if (now < plain_at_) return;
-    if (!payload_held_) {
-        plain_at_ = now + kPatience;
-        return;
-    }
+    if (!plain_wait_.is_over(waits, out_.size(), payload_.is_held(), now)) return;
     const Bytes part = out_.view();
     plain_.assign(part.begin(), part.end());
-    plain_at_ = Instant::max();
     note_payload();
 }
 

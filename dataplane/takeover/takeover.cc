@@ -119,8 +119,8 @@ Published Takeover::publish_tls(SessionIndex index, bool whole, Instant now) {
     if (TlsPayload* payload = relay_->tls_payload(index)) {
         // Each time the same: one that was cut short leaves what is there whole.
         if (payload->version == 0) payload->version = after(s.segment_version);
-        add(replicator_.publish(id_of(session_key(s), kPayloads[payload->turn]), s.group,
-                                payload->version, payload->value, now));
+        add(replicator_.publish(id_of(session_key(s), kPayloads[payload->turn()]), s.group,
+                                payload->version, payload->value(), now));
     }
     add(publish_segment(index, now));
     return all;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "dataplane/relay/stream_copy.h"
+#include "dataplane/relay/tls_payload.h"
 #include "dataplane/takeover/capture.h"
 #include "dataplane/takeover/relay_capture.h"
 #include "dataplane/takeover/resumption_capture.h"
@@ -47,6 +48,17 @@ void fragments(Bytes input) {
     store.drop(f->id, f->version);
 }
 
+void tls_octets(Bytes input) {
+    const std::vector<std::byte> fragment(input.begin(), input.end());
+    ByteReader r(input);
+    const SeqNum start{r.le<uint32_t>()};
+    const uint32_t offset = r.le<uint32_t>();
+    const TlsOctets found =
+        find_tls_octets({&fragment, 1}, {start, offset, fragment.size(), fragment.size()});
+    const bool any = !found.record.empty() || !found.text.empty();
+    require(!any || write_tls_octets(found) == fragment);
+}
+
 void values(Bytes input) {
     static const std::vector<Service> services(2);
     Fragment f;
@@ -62,6 +74,7 @@ void values(Bytes input) {
     Session session;
     read_segment(f, session, rest);
     read_alias(f);
+    tls_octets(input);
     if (const auto block = read_stream_block(input)) {
         std::array<std::byte, kMaxFragmentValue> buffer;
         require(std::ranges::equal(Bytes(buffer).first(write_stream_block(*block, buffer)), input));
