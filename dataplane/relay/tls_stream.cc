@@ -21,7 +21,9 @@ constexpr CounterInfo<C> kTable[] = {
     {"early_acknowledged", "Parts of records acknowledged to their senders before the whole came.",
      &C::early_acknowledged},
     {"early_taken_back",
-     "Adopted sessions with fewer of such parts than their last commit said: it was not agreed.",
+     "Adopted sessions where no node had the newest parts of records acknowledged early: nobody "
+     "was "
+     "told of those yet, so they are asked for again.",
      &C::early_taken_back},
     {"sessions_unprovable", "Sessions reset because where writing stood could not be proven.",
      &C::unprovable},
