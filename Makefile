@@ -27,6 +27,15 @@ accept-forward: all
 accept-tls: all
 	HOLDFAST_BUILD=$(BUILD) python3 tests/system/run.py --accept=tls
 
+# Other people's tools: direct, through Holdfast, and with a failover every half a second.
+differential: all
+	HOLDFAST_BUILD=$(BUILD) python3 tests/system/run.py --accept=differential
+
+# Takes one mechanism after the other out, in a copy of the tree; about 20 minutes. Some: make mutation ONLY="no-gate one-owner"
+ONLY ?=
+mutation:
+	tests/mutation/run.py $(ONLY)
+
 # As long as one likes: make soak-tls ROUNDS=200
 ROUNDS ?= 100
 soak-tls: all
@@ -73,4 +82,4 @@ format:
 clean:
 	rm -rf $(BUILD) build-asan build-fuzz
 
-.PHONY: all check lint system accept-forward accept-tls soak-tls sim model demo bench asan fuzz tidy format clean
+.PHONY: all check lint system accept-forward accept-tls differential mutation soak-tls sim model demo bench asan fuzz tidy format clean

@@ -21,6 +21,8 @@ def add_up_options(parser):
             parser.add_argument(flag, choices=["on", "off"], default="on")
         elif field.type == "bool" or isinstance(field.default, bool):
             parser.add_argument(flag, action="store_true")
+        elif isinstance(field.default, tuple):
+            parser.add_argument(flag, type=int, nargs="*", default=field.default)
         else:
             parser.add_argument(flag, type=type(field.default), default=field.default,
                                 choices=choices.get(field.name), help=f"{field.default}")

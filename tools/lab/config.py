@@ -72,6 +72,7 @@ def holdfast_toml(lab, folder, options, number):
     backends = [h for h in plan.hosts(options) if h.kind == "backend"]
     parts += [service(options, "web", plan.WEB_PORT, 0, backends, folder),
               service(options, "stream", plan.STREAM_PORT, 1, backends, folder)]
+    parts += [service(options, f"port-{port}", port, 2 + i, backends, folder) for i, port in enumerate(options.extra_ports)]
     return f"# Node {name} of lab {lab}, made by tools/lab.\n" + "\n".join(p for p in parts if p)
 
 

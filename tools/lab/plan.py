@@ -47,6 +47,7 @@ class Options:
     health: bool = False
     cluster: str = "lab"
     repository: str = ""  # a node that keeps every fragment
+    extra_ports: tuple = ()  # a service for each, besides web and stream
     direct: bool = False  # no nodes: clients and backends on one network, to try the tools
 
     def check(self):

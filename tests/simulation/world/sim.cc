@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <map>
 
@@ -114,6 +115,7 @@ void explain(const WorldOptions& options, int outcome) {
 struct Campaign {
     uint64_t first = 1, count = 1;
     unsigned jobs = 1;
+    bool until_failure = false;
 };
 
 struct Child {
@@ -140,6 +142,22 @@ Child begin_child(const WorldOptions& options, uint64_t first, uint64_t end, uns
     }
     close(ends[1]);
     return {pid, ends[0], first};
+}
+
+void end_children(std::vector<Child>& children) {
+    for (const Child& child : children) {
+        kill(child.pid, SIGKILL);
+        close(child.from);
+        waitpid(child.pid, nullptr, 0);
+    }
+    children.clear();
+}
+
+int tell_again(WorldOptions options, const Report& failed) {
+    options.seed = failed.seed;
+    if (failed.outcome != kCrashed) return run_one(options, true).outcome;
+    std::printf("seed %lu: %s\n", failed.seed, word_for(failed.outcome));
+    return failed.outcome;
 }
 
 int run_many(const WorldOptions& options, const Campaign& c) {
@@ -174,6 +192,12 @@ int run_many(const WorldOptions& options, const Campaign& c) {
         if (++done % 100 == 0)
             std::printf("%lu seeds, %zu of them failed\n", done, failures.size()),
                 std::fflush(stdout);
+        if (c.until_failure && !failures.empty()) break;
+    }
+    end_children(children);
+    if (c.until_failure && !failures.empty()) {
+        std::printf("failed after %lu seeds\n", done);
+        return tell_again(options, failures[0]);
     }
     for (size_t i = 0; i < std::min<size_t>(failures.size(), 5); ++i) {
         WorldOptions one = options;
@@ -218,6 +242,9 @@ int run(int argc, char** argv) {
     app.add_option("--jobs", campaign.jobs, "in so many processes")
         ->capture_default_str()
         ->check(CLI::Range(1, 256));
+    app.add_flag("--until-failure", campaign.until_failure,
+                 "end at the first seed that fails, and tell about it")
+        ->excludes(seed);
     app.add_option("--nodes", options.nodes)->capture_default_str()->check(CLI::Range(3, 8));
     app.add_option("--sessions", options.sessions)
         ->capture_default_str()
