@@ -43,15 +43,18 @@ soak-tls: all
 
 # Whole clusters in virtual time: make sim SEEDS=1000, or one seed with all that happens: make sim SEED=73.
 SEEDS ?= 1000
+SANITIZED_SEEDS ?= 100
 SEED ?=
 ARGS ?=
 sim: $(BUILD)/build.ninja
 	ninja -C $(BUILD) tests/simulation/world/holdfast-sim
 	$(BUILD)/tests/simulation/world/holdfast-sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
 
-# Adoption and commit in Promela, searched by spin.
-model:
+# Adoption and commit in Promela, searched by spin; and simulated clusters held against it.
+model: $(BUILD)/build.ninja
 	tests/model/run.py
+	ninja -C $(BUILD) tests/simulation/world/holdfast-sim
+	tests/model/trace.py $(BUILD)/tests/simulation/world/holdfast-sim
 
 demo:
 	deploy/demo
@@ -59,9 +62,11 @@ demo:
 bench: all
 	tests/bench/run --build $(BUILD)
 
+# Unit tests, transcripts, corpora and simulated clusters under sanitizers.
 asan: build-asan/build.ninja
 	ninja -C build-asan
 	UBSAN_OPTIONS=print_stacktrace=1 meson test -C build-asan --print-errorlogs
+	UBSAN_OPTIONS=print_stacktrace=1 build-asan/tests/simulation/world/holdfast-sim --seeds $(SANITIZED_SEEDS)
 
 build-asan/build.ninja:
 	meson setup --werror -Db_sanitize=address,undefined -Db_lundef=false build-asan

@@ -24,6 +24,7 @@ FUZZ_TIMEOUT_S = 1800
 SIMULATION_TIMEOUT_S = 1200
 MODEL_TIMEOUT_S = 1800
 SEEDS = 1000
+SIM = "tests/simulation/world/holdfast-sim"
 PARTS = ["unit", "lint", "simulation", "model", "fuzz", "system"]
 SLOW = ("simulation", "model", "fuzz", "system")
 
@@ -162,7 +163,7 @@ def run_counted(command, tally, what, timeout):
 
 def simulation(folder, tally):
     """Whole clusters from the first seeds; one test, which names the seeds that fail."""
-    program = folder / "tests/simulation/world/holdfast-sim"
+    program = folder / SIM
     try:
         code = subprocess.run([program, "--seeds", str(SEEDS)], stdin=subprocess.DEVNULL,
                               timeout=SIMULATION_TIMEOUT_S).returncode
@@ -175,8 +176,9 @@ def simulation(folder, tally):
         tally.fail(f"simulation: {'timeout' if code is None else f'exit code {code}'}")
 
 
-def model(tally):
+def model(folder, tally):
     run_counted([sys.executable, str(ROOT / "tests/model/run.py")], tally, "model", MODEL_TIMEOUT_S)
+    run_counted([sys.executable, str(ROOT / "tests/model/trace.py"), str(folder / SIM)], tally, "trace", MODEL_TIMEOUT_S)
 
 
 def lint(tally):
@@ -213,15 +215,15 @@ def main():
 
     tally, started = Tally(), time.monotonic()
     try:
-        built = arguments.only in ("lint", "model", "fuzz") or build(folder, tally)
+        built = arguments.only in ("lint", "fuzz") or build(folder, tally)
         if built and wanted("unit"):
             unit(folder, tally)
         if wanted("lint"):
             lint(tally)
         if built and wanted("simulation") and not arguments.tests:
             simulation(folder, tally)
-        if wanted("model") and not arguments.tests:
-            model(tally)
+        if built and wanted("model") and not arguments.tests:
+            model(folder, tally)
         if wanted("fuzz") and not arguments.tests:
             fuzz(folder, arguments.fuzz_seconds, tally)
         if built and wanted("system"):

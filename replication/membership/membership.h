@@ -115,6 +115,8 @@ public:
 
     // State.
     const View& view() const { return active_; }
+    // The newest view announced: it counts once all its members know it.
+    const View& announced() const { return pending_; }
     bool view_settled() const { return pending_.number == active_.number; }
     Role role(GroupId group) const;
     Epoch epoch(GroupId group) const { return groups_[group.value].epoch; }

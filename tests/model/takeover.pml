@@ -1,7 +1,7 @@
 /* How a group's holder commits, and how another adopts it: three nodes, two copies.
  *
  * Searched to the end (tests/model/run.py) for at most ROUNDS attempts to adopt, ITEMS published states, VIEWS changes of
- * a view, SKIPS followers that go on from the newest position, and FAULTS deaths:
+ * a view, SKIPS followers that go on from the newest position, HANDOVERS and FAULTS deaths:
  *   I2  what is released is kept by every member of the active view that lives
  *   I4  under one epoch one node releases
  *   I5  whoever adopts has everything that was released, then and later
@@ -17,11 +17,14 @@
  *   Datagrams. A record or a heartbeat is read from its sender's present state, or from what a dead one said last, at
  *   any moment or never. A vote arrives at once or never. Statuses, where it matters what was said before what, travel as
  *   copies that may be late, lost or overwritten.
- *   Probing, which binds nobody. The case that everyone restarted (all_restarted). Handover, which is a holder that falls
- *   silent by itself.
+ *   Probing, which binds nobody. The case that everyone restarted (all_restarted).
  *   A second death before the view has recovered from the first: three nodes outlive any one.
  *
  * Mechanisms to take out, by -D: FORGETFUL, NO_GATE, ACK_FIRST, SKIPPED_COUNTS, NO_RENEW.
+ *
+ * With -DTRACE the question is another: is there a run of this model in which the nodes' epochs, claims and views change
+ * just as they did in a simulated cluster? The file of what was seen there is named by HOLDFAST_TRACE
+ * (tests/model/trace.py writes it); the search ends, with an assertion, where the whole of it was followed.
  */
 #ifndef ROUNDS
 #define ROUNDS 2
@@ -37,6 +40,9 @@
 #endif
 #ifndef FAULTS
 #define FAULTS 1
+#endif
+#ifndef HANDOVERS
+#define HANDOVERS 0
 #endif
 
 #define N 3
@@ -80,7 +86,8 @@ typedef Status { bool sent; byte epoch, got, knows }
 
 /* Each node. */
 bool up[N], held[N], weak[N]; /* weak: restarted, without what it should keep until it was resynced */
-byte epoch[N];                /* highest seen or promised; outlives a restart (EpochMemory) */
+byte epoch[N];                /* highest seen or promised */
+byte promised[N];             /* what of it outlives a restart (EpochMemory) */
 byte kept[N];                 /* of the item, in its store */
 Claim claim[N];
 /* As a holder: its state, its views (counting 0: none yet), who joins. */
@@ -96,7 +103,7 @@ byte wanted[N], votes[N];
 Status status[N * N];
 
 /* What the properties speak of. */
-byte released = 1, last_item = 1, asked, changes, skips, faults, holder_of[LAST_EPOCH + 1];
+byte released = 1, last_item = 1, asked, changes, skips, faults, handovers, holder_of[LAST_EPOCH + 1];
 
 inline forget_ring(n) {
     counting[n] = 0;
@@ -211,22 +218,15 @@ inline activate(n) { /* activate_if_confirmed */
     release(n)
 }
 
-/* A view that somebody leaves, or joins once it was resynced: reconsider_view, may_shrink. */
-inline change_view(n, m) {
+/* Members leave, and join once they were resynced: reconsider_view, may_shrink. */
+#define MAY_BE_IN(to, n, m) (!HAS(to, m) || HAS(pending[n], m) ||                                           \
+    (up[m] && !weak[m] && !HAS(joining[n], m) && acked[AT(n, m)] >= item[n]))
+inline change_view(n, to) {
     atomic {
-        held[n] && up[n] && changes < VIEWS && HAS(pending[n], m) &&
-            ((pending[n] & ~BIT(m)) & base[n]) != 0 ->
-        pending[n] = pending[n] & ~BIT(m);
-        number[n]++;
-        changes++;
-        activate(n)
-    }
-}
-inline join_view(n, m) { /* on_status: synced */
-    atomic {
-        held[n] && up[n] && changes < VIEWS && m != n && !HAS(pending[n], m) && !HAS(joining[n], m) &&
-            acked[AT(n, m)] >= item[n] && up[m] && !weak[m] ->
-        pending[n] = pending[n] | BIT(m);
+        held[n] && up[n] && changes < VIEWS && to != pending[n] && !HAS(to, n) &&
+            ((to & base[n]) == base[n] || (to & base[n]) != 0) &&
+            MAY_BE_IN(to, n, 0) && MAY_BE_IN(to, n, 1) && MAY_BE_IN(to, n, 2) ->
+        pending[n] = to;
         number[n]++;
         changes++;
         activate(n)
@@ -275,6 +275,12 @@ inline heartbeat(n, m) { /* Membership::on_heartbeat, learn_claim */
         fi
     }
 }
+/* Epochs travel with everything that anybody says: learn_claim, on_vote. */
+inline gossip(n, m) {
+    atomic {
+        up[n] && up[m] && epoch[n] > epoch[m] -> learn_epoch(m, epoch[n])
+    }
+}
 #define SAME_STATUS(m, n) (status[AT(m, n)].sent && status[AT(m, n)].epoch == epoch[m] &&                   \
     status[AT(m, n)].got == got[AT(m, n)] && status[AT(m, n)].knows == seen[AT(m, n)])
 #define NEWS(m, n) (epoch[m] > epoch[n] || got[AT(m, n)] > acked[AT(n, m)] || seen[AT(m, n)] > knows[AT(n, m)])
@@ -317,6 +323,7 @@ inline ask(n) { /* Membership::begin, voting */
         asked++;
         wanted[n] = NEXT(epoch[n], n);
         epoch[n] = wanted[n];
+        promised[n] = wanted[n];
         votes[n] = BIT(n)
     }
 }
@@ -363,6 +370,7 @@ inline answer(m, n) { /* Membership::judge, on_adopt, on_vote */
         up[m] && up[n] && !held[m] && wanted[n] != 0 && wanted[n] >= epoch[m] && !HAS(votes[n], m) &&
             claim[m].epoch <= claim[n].epoch && (claim[m].epoch < claim[n].epoch || MAY_ADOPT(m, n)) ->
         epoch[m] = PROMISE(epoch[m], wanted[n]);
+        promised[m] = PROMISE(promised[m], wanted[n]);
         wanted[m] = 0;
         votes[m] = 0;
         if
@@ -380,19 +388,33 @@ inline answer(m, n) { /* Membership::judge, on_adopt, on_vote */
         acquire(n)
     }
 }
+/* What a holder does that gives its group away: Membership::release. */
+inline hand_over(n) {
+    atomic {
+        up[n] && held[n] && handovers < HANDOVERS -> handovers++;
+        lose(n)
+    }
+}
+
 /* ---- Faults */
 
 /* Deaths come one at a time: when the holder's view has the two others, and they are up to date. */
 #define WHOLE(h) (held[h] && up[h] && counting[h] == (7 & ~BIT(h)) && pending[h] == counting[h] && joining[h] == 0)
+#ifdef TRACE
+#define ONE_AT_A_TIME up[x]
+#else
+#define ONE_AT_A_TIME up[0] && up[1] && up[2] && (WHOLE(0) || WHOLE(1) || WHOLE(2))
+#endif
 inline die(x) {
     atomic {
-        faults < FAULTS && up[0] && up[1] && up[2] && (WHOLE(0) || WHOLE(1) || WHOLE(2)) -> faults++;
+        faults < FAULTS && ONE_AT_A_TIME -> faults++;
         up[x] = false
     }
 }
 inline restart(x) { /* empty, but for the epochs */
     atomic {
         !up[x] -> up[x] = true;
+        epoch[x] = promised[x];
         weak[x] = true;
         held[x] = false;
         kept[x] = 0;
@@ -431,7 +453,61 @@ inline restart(x) { /* empty, but for the epochs */
 
 #define PAIRS(step)                                                                                       \
     :: step(0, 1) :: step(0, 2) :: step(1, 0) :: step(1, 2) :: step(2, 0) :: step(2, 1)
+#define VIEWS_OF(n)                                                                                       \
+    :: change_view(n, 1) :: change_view(n, 2) :: change_view(n, 3) :: change_view(n, 4) :: change_view(n, 5)  \
+    :: change_view(n, 6)
 #define EACH(step) :: step(0) :: step(1) :: step(2)
+
+#define ACTIONS                                                                                           \
+    EACH(publish) EACH(ask) EACH(hand_over) EACH(die) EACH(restart)                                       \
+    VIEWS_OF(0) VIEWS_OF(1) VIEWS_OF(2) PAIRS(record) PAIRS(follow_anew) PAIRS(heartbeat) PAIRS(gossip)   \
+    PAIRS(say_status) PAIRS(hear_status) PAIRS(answer)
+
+#ifdef TRACE
+c_decl {
+enum { kNodes = 3, kFields = 6, kMost = 1000 };
+static unsigned char trace[kMost][kNodes][kFields];
+static int trace_size = -1, trace_ahead;
+static void trace_load(void) {
+    const char* name = getenv("HOLDFAST_TRACE");
+    FILE* file = name ? fopen(name, "r") : NULL;
+    if (!file) { fprintf(stderr, "HOLDFAST_TRACE names no file\n"); exit(2); }
+    for (trace_size = 0; trace_size < kMost; ++trace_size)
+        for (int i = 0; i < kNodes * kFields; ++i)
+            if (fscanf(file, "%hhu", &trace[trace_size][i / kFields][i % kFields]) != 1) {
+                fclose(file);
+                return;
+            }
+    fprintf(stderr, "%s is too long\n", name);
+    exit(2);
+}
+/* Of who is dead nothing else is to be seen. */
+static int trace_shows(int at, const unsigned char* up, const unsigned char* held, const unsigned char* epoch,
+                       const unsigned char* number, const unsigned char* pending, const unsigned char* counting) {
+    if (trace_size < 0) trace_load();
+    if (at >= trace_size) return 0;
+    for (int n = 0; n < kNodes; ++n) {
+        const unsigned char seen[kFields] = {up[n], held[n], epoch[n], number[n], pending[n], counting[n]};
+        if (trace[at][n][0] != up[n] || (up[n] && memcmp(trace[at][n], seen, sizeof seen) != 0)) return 0;
+    }
+    return 1;
+}
+}
+short at;
+/* One step of the model may be two that a cluster was seen to make: a vote and what it decides. */
+inline follow() {
+    c_code {
+        for (trace_ahead = 0; trace_ahead <= 2; ++trace_ahead)
+            if (trace_shows(now.at + trace_ahead, now.up, now.held, now.epoch, now.number, now.pending, now.counting))
+                break;
+    };
+    if
+    :: c_expr { trace_ahead == 0 }
+    :: c_expr { trace_ahead == 1 } -> at = at + 1
+    :: c_expr { trace_ahead == 2 } -> at = at + 2
+    fi
+}
+#endif
 
 init {
     byte k = 0;
@@ -441,6 +517,7 @@ init {
         :: k < N ->
             up[k] = true;
             epoch[k] = NEXT(0, 0);
+            promised[k] = epoch[k];
             claim[k].epoch = epoch[k];
             claim[k].number = 1;
             claim[k].members = 6;
@@ -464,18 +541,21 @@ init {
         counting_number[0] = 1;
         number[0] = 1
     }
+#ifdef TRACE
+    follow();
     do
-    EACH(publish)
-    EACH(ask)
-    EACH(die)
-    EACH(restart)
-    PAIRS(change_view)
-    PAIRS(join_view)
-    PAIRS(record)
-    PAIRS(follow_anew)
-    PAIRS(heartbeat)
-    PAIRS(say_status)
-    PAIRS(hear_status)
-    PAIRS(answer)
+    :: c_expr { now.at + 1 >= trace_size } -> assert(false)
+    :: else ->
+        atomic {
+            if
+            ACTIONS
+            fi;
+            follow()
+        }
     od
+#else
+    do
+    ACTIONS
+    od
+#endif
 }

@@ -1,7 +1,7 @@
 """Deliberate breakages: each takes one mechanism out of the product, and something must notice.
 
 `old` (or each of several) must stand in the file exactly once, so that no breakage outlives what it breaks. Caught by seeds of the
-simulation (the arguments holdfast-sim gets besides) or, where worlds cannot tell, by a unit test.
+simulation (the arguments holdfast-sim gets besides) or, where worlds cannot tell, by the model or a unit test.
 """
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ class Breakage:
     old: str | tuple
     new: str | tuple
     seeds: tuple = ()  # arguments for holdfast-sim, or
+    trace: bool = False  # the model, which the cluster must follow (tests/model/trace.py), or
     test: str = ""     # the executable of a unit test, and
     case: str = ""     # which of its cases
 
@@ -46,16 +47,16 @@ BREAKAGES = [
     Breakage("no-resync", "who comes back is not told what there is", REPLICATOR,
              "resync_cursor_ = events_.republish(resync_cursor_, options_.resync_batch, now);",
              "resync_cursor_ = ReplicatorEvents::kNoMoreSessions;"),
-    Breakage("old-epochs-kept", "owners take state of older epochs", REPLICATOR,
-             "if (f->version.epoch < membership_.epoch(f->group) ||",
-             "if (false ||"),
     Breakage("forgetful-voter", "a vote promises nothing", MEMBERSHIP,
              "        g.epoch = adopt.epoch;\n        output_.remember(adopt.group, g.epoch);",
-             "        output_.remember(adopt.group, g.epoch);"),
+             "        output_.remember(adopt.group, g.epoch);",
+             trace=True),
     Breakage("same-epoch", "an adopter does not raise the epoch", "base/cluster.h",
-             "return {(count() + 1) << 24 |", "return {(count() + 0) << 24 |"),
+             "return {(count() + 1) << 24 |", "return {(count() + 0) << 24 |",
+             test="replication/replication_tests", case="Membership.*"),
     Breakage("nameless-epochs", "an epoch does not carry its node", "base/cluster.h",
-             "(life.value & 0x7ffff) << 5 | candidate.value};", "(life.value & 0) << 5 | (candidate.value & 0)};"),
+             "(life.value & 0x7ffff) << 5 | candidate.value};", "(life.value & 0) << 5 | (candidate.value & 0)};",
+             test="replication/replication_tests", case="Membership.*"),
     Breakage("epochs-last", "a confirmation counts though a newer epoch comes with it", MEMBERSHIP,
              "    for (unsigned g = 0; g < kMaxGroups; ++g)\n        learn_epoch({static_cast<uint8_t>(g)}, body->epochs[g], now);\n    p.confirmed",
              "    p.confirmed"),
@@ -63,12 +64,11 @@ BREAKAGES = [
              "    g.epoch = epoch;\n    lose(id, now);", "    g.epoch = epoch;"),
     Breakage("speaks-unconfirmed", "a holder speaks though nobody answers it", MEMBERSHIP,
              "return confirmed != kNever && now - confirmed <= silence_bound();", "return true;"),
-    Breakage("wakes-and-speaks", "a holder that was stopped for a while trusts what it knew", MEMBERSHIP,
-             "    for (Peer& p : peers_) p.confirmed = kNever;\n    output_.heartbeat_now(now);", ""),
     Breakage("lone-vote", "an adopter waits for nobody's vote", MEMBERSHIP,
              "return members.without(votes).size() <= tolerated(members.size(), options_.copies);", "return true;"),
     Breakage("old-incarnation", "a node's former life is believed", "replication/ring/ring_receive.cc",
-             "if (head->incarnation < peer->proven) return Refusal(RingDrop::stale_incarnation);", ""),
+             "if (head->incarnation < peer->proven) return Refusal(RingDrop::stale_incarnation);", "",
+             test="replication/ring/ring_tests", case="Group.AnEarlierIncarnationIsNotBelieved"),
     Breakage("no-repair", "nobody asks for what was lost on the ring", "replication/ring/follow.cc",
              "return body.count > 0;", "return false;"),
     Breakage("gap-ignored", "an acknowledgement jumps over what is missing", "replication/ring/follow.cc",
@@ -79,9 +79,11 @@ BREAKAGES = [
              "forwarder_.set_group(group, {.active = true, .epoch = epoch, .gathering = true});",
              "forwarder_.set_group(group, {.active = true, .epoch = epoch, .gathering = false});"),
     Breakage("acks-at-once", "the client's octets are acknowledged before the backend has them", "dataplane/relay/relay.cc",
-             "    source.allow_ack(passed);", "    source.allow_ack(source.state().rcv_nxt);"),
+             "    source.allow_ack(passed);", "    source.allow_ack(source.state().rcv_nxt);",
+             test="dataplane/relay_tests", case="*"),
     Breakage("edge-retracts", "the right edge of the window moves back", "dataplane/tcp/transmit.cc",
-             "if (ack + units * unit < tcb_.rcv_offered)", "if (false)"),
+             "if (ack + units * unit < tcb_.rcv_offered)", "if (false)",
+             test="dataplane/tcp/tcp_tests", case="*"),
     Breakage("record-cut-anew", "an adopter cuts a record that was cut before in another place", RELAY_WRITE,
              "    while (sealed_ < cuts_.size()) {",
              "    if (sealed_ == 0 && !cuts_.empty() && cuts_.front().value > 100) cuts_.front().value -= 9;\n"
@@ -95,7 +97,8 @@ BREAKAGES = [
               "    CHECK(to.size() >= size);\n    if (size > 0) std::memcpy(to.data(), frame.data() + header_size, size);\n"
               "    out = to.first(size);\n    return true;\n")),
     Breakage("payload-one-turn", "a payload's fragment overwrites the one before", "dataplane/relay/tls_payload.cc",
-             "    turn_ ^= 1;\n", ""),
+             "    turn_ ^= 1;\n", "",
+             test="dataplane/relay_tests", case="TlsPayload.*"),
     Breakage("fin-forgotten", "an adopter does not know where our stream ended", "dataplane/relay/align.cc",
              "        c.fin_seq = *end;", "        c.fin_seq = *end + 1u;"),
 ]

@@ -93,6 +93,13 @@ class Workshop:
                 raise RuntimeError(f"{breakage.test} has no {breakage.case}")
             return Finding(code != 0, f"test {breakage.case}")
         self.compile(SIM)
+        if breakage.trace:
+            code, output = run([sys.executable, str(ROOT / "tests/model/trace.py"), str(self.build / SIM), "--seeds", "50"],
+                               RUN_TIMEOUT_S)
+            lost = re.search(r"^FAIL trace (seed \d+)", output, re.M)
+            if code not in (0, 1) or (code == 1 and not lost):
+                raise RuntimeError(output[-1000:])
+            return Finding(code == 1, f"the model cannot follow {lost.group(1)}" if lost else "the model")
         code, output = run([str(self.build / SIM), "--seeds", str(self.seeds), "--until-failure", *breakage.seeds],
                            RUN_TIMEOUT_S)
         if code is None:
@@ -114,6 +121,10 @@ class Workshop:
             file.write_text(whole)
 
 
+def way_of(breakage):
+    return breakage.seeds, breakage.trace, breakage.test, breakage.case
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tests/mutation/run.py", description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", help="only these (all)")
@@ -132,10 +143,10 @@ def main():
     workshop = Workshop(Path(arguments.build).resolve(), arguments.seeds)
     workshop.prepare()
     rows, failures = [], []
-    for way in dict.fromkeys((b.seeds, b.test, b.case) for b in wanted):
-        b = next(b for b in wanted if (b.seeds, b.test, b.case) == way)
+    for way in dict.fromkeys(way_of(b) for b in wanted):
+        b = next(b for b in wanted if way_of(b) == way)
         found = workshop.ask(b)
-        log(f"{'FAIL' if found.noticed else 'ok':4} mutation: the product as it is, {b.case or ' '.join(('seeds', *b.seeds))}")
+        log(f"{'FAIL' if found.noticed else 'ok':4} mutation: the product as it is, {b.case or ('the model follows' if b.trace else ' '.join(('seeds', *b.seeds)))}")
         if found.noticed:
             failures.append(f"as it is: {found.by}")
     for b in wanted:

@@ -229,7 +229,7 @@ int run(int argc, char** argv) {
         "holdfast-sim");
     WorldOptions options;
     Campaign campaign;
-    std::string record;
+    std::string record, trace;
     std::vector<size_t> without;
     const std::map<std::string, Mode> modes{
         {"forward", Mode::forward}, {"proxy", Mode::proxy}, {"tls", Mode::tls}};
@@ -254,8 +254,13 @@ int run(int argc, char** argv) {
         ->transform(CLI::CheckedTransformer(modes));
     app.add_option("--temper", options.temper, "likewise")
         ->transform(CLI::CheckedTransformer(tempers));
+    app.add_option("--copies", options.copies, "likewise")->check(CLI::Range(1, 8));
     app.add_option("--without", without, "take away the fault of this number");
     app.add_option("--record", record, "write FILE.txt and FILE.pcap")
+        ->needs(seed)
+        ->type_name("FILE");
+    app.add_option("--trace", trace,
+                   "write how epochs, claims and views change (tests/model/trace.py)")
         ->needs(seed)
         ->type_name("FILE");
     CLI11_PARSE(app, argc, argv);
@@ -270,6 +275,15 @@ int run(int argc, char** argv) {
             return 2;
         }
         options.recorder = recorder.get();
+    }
+    std::optional<MembershipTrace> membership;
+    if (!trace.empty()) {
+        membership.emplace(trace, World::kGroup);
+        if (!membership->ok()) {
+            std::fprintf(stderr, "holdfast-sim: cannot write %s\n", trace.c_str());
+            return 2;
+        }
+        options.trace = &*membership;
     }
     return run_one(options, true).outcome;
 }

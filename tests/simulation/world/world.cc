@@ -51,6 +51,7 @@ void World::draw() {
     if (options_.mode) mode_ = *options_.mode;
     if (options_.temper) temper_ = *options_.temper;
     copies_ = 1 + static_cast<unsigned>(random_.below(3));
+    if (options_.copies) copies_ = *options_.copies;
     commit_ = random_.chance(0.75) ? Commit::all : Commit::any;
     durability_ = random_.chance(0.3) ? Durability::payload : Durability::state;
     faults_ = draw_faults(random_, temper_, options_.nodes, options_.failovers);
@@ -186,9 +187,13 @@ void World::step() {
         const Event event = events_.top();
         events_.pop();
         deliver(event);
+        trace();
     }
     for (auto& n : nodes_)
-        if (n->worker && !n->seen.paused && n->next_poll <= now_) poll(*n);
+        if (n->worker && !n->seen.paused && n->next_poll <= now_) {
+            poll(*n);
+            trace();
+        }
     drive_hosts();
     if (now_ < next_look_) return;
     next_look_ = now_ + Duration::milliseconds(10);
@@ -200,6 +205,7 @@ World::Verdict World::run() {
     std::ranges::sort(talks_, {}, &Talk::begins);
     const bool began = run_until([&] { return settled(); }, kTimeToSettle);
     if (!began) stand_still("no holder in the beginning");
+    if (began && options_.trace) options_.trace->begin();
     if (began && temper_ == Temper::orderly) orderly();
     if (began && temper_ == Temper::rough) rough();
     mend_all();
@@ -223,6 +229,12 @@ World::Verdict World::run() {
 }
 
 // ---- Judging
+
+void World::trace() {
+    if (!options_.trace) return;
+    for (size_t i = 0; i < nodes_.size(); ++i) seen_[i] = nodes_[i]->seen;
+    options_.trace->look(seen_, now_);
+}
 
 void World::complain(const std::string& what) {
     if (complaints_.size() < 5)

@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "tests/simulation/world/conversation.h"
 #include "tests/simulation/world/judge.h"
+#include "tests/simulation/world/membership_trace.h"
 #include "tests/simulation/world/recorder.h"
 #include "tests/simulation/world/schedule.h"
 
@@ -25,12 +26,16 @@ struct WorldOptions {
     // What the seed would draw, if given.
     std::optional<Mode> mode = {};
     std::optional<Temper> temper = {};
+    std::optional<unsigned> copies = {};
     std::set<size_t> without = {};  // faults taken away, by their number
     Recorder* recorder = nullptr;
+    MembershipTrace* trace = nullptr;
 };
 
 class World {
 public:
+    static constexpr GroupId kGroup{1};
+
     explicit World(const WorldOptions& options);
     ~World();
 
@@ -46,7 +51,6 @@ public:
 
 private:
     static constexpr Instant kBegin{1'000'000'000};
-    static constexpr GroupId kGroup{1};
     static constexpr MacAddress kVirtualMac{{0, 0, 0x5e, 0, 1, 1}};
     static constexpr uint16_t kFirstPort = 20'000;  // of clients, by their number
 
@@ -132,6 +136,7 @@ private:
     bool ended(size_t talk) const;
     std::string describe(size_t talk) const;
     bool all_ended() const;
+    void trace();
     void note(std::string_view kind, Bytes octets);
 
     WorldOptions options_;

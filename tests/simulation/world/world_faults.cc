@@ -69,6 +69,7 @@ std::optional<uint8_t> World::begin(size_t number) {
         case Fault::Kind::wire_weather:
             break;
     }
+    trace();
     return n->seen.id;
 }
 
@@ -81,6 +82,7 @@ void World::end(size_t number, uint8_t node) {
     if (f.kind == Fault::Kind::cut_ring) n.seen.ring_cut = false;
     if (f.kind == Fault::Kind::deaf) n.deaf = false;
     if (f.kind == Fault::Kind::mute) n.mute = false;
+    trace();
 }
 
 void World::mend_all() {
@@ -89,6 +91,7 @@ void World::mend_all() {
         if (n->seen.paused) pause(*n, false);
         if (!n->worker) start(*n);
     }
+    trace();
 }
 
 void World::orderly() {
