@@ -65,7 +65,7 @@ bench: all
 # Unit tests, transcripts, corpora and simulated clusters under sanitizers.
 asan: build-asan/build.ninja
 	ninja -C build-asan
-	UBSAN_OPTIONS=print_stacktrace=1 meson test -C build-asan --print-errorlogs
+	UBSAN_OPTIONS=print_stacktrace=1 meson test -C build-asan --timeout-multiplier 10 --print-errorlogs
 	UBSAN_OPTIONS=print_stacktrace=1 build-asan/tests/simulation/world/holdfast-sim --seeds $(SANITIZED_SEEDS)
 
 build-asan/build.ninja:

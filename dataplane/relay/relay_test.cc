@@ -122,9 +122,9 @@ TEST_F(RelayTest, WhatWasAgreedWithTheBackendIsHeldBeforeItHearsSo) {
     w->shut = true;
     w->run_for(Duration::seconds(3));
     EXPECT_EQ(w->node->state().stage, RelayStage::committing);
-    ASSERT_EQ(w->sent(Reveals::backend).size(), 1u);
-    const Parsed& ack = w->sent(Reveals::backend)[0].parsed;
-    EXPECT_TRUE(ack.payload.empty()) << "data waits until the session is held";
+    const std::vector<RelayFrame> held = w->sent(Reveals::backend);
+    ASSERT_EQ(held.size(), 1u);
+    EXPECT_TRUE(held[0].parsed.payload.empty()) << "data waits until the session is held";
     EXPECT_FALSE(w->server->opened());
     // To the backend nothing but its SYNs had left.
     for (const RelayFrame& f : w->frames)
