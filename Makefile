@@ -85,6 +85,6 @@ format:
 	git ls-files '*.cc' '*.h' | xargs clang-format -i
 
 clean:
-	rm -rf $(BUILD) build-asan build-fuzz
+	rm -rf $(BUILD) build-asan build-fuzz build-mutation
 
 .PHONY: all check lint system accept-forward accept-tls differential mutation soak-tls sim model demo bench asan fuzz tidy format clean

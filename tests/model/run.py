@@ -4,7 +4,6 @@
     tests/model/run.py            what holds, then each mechanism taken out
 """
 import argparse
-import json
 import re
 import shutil
 import subprocess
@@ -12,6 +11,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.checks import Checks  # noqa: E402
 
 MODEL = Path(__file__).resolve().parent / "takeover.pml"
 TIMEOUT_S = 900
@@ -61,29 +64,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", help="write what was counted here")
     arguments = parser.parse_args()
-    passed, failures = 0, []
-
-    def check(name, good, text, began):
-        nonlocal passed
-        print(f"{'ok' if good else 'FAIL':4} model {name}: {text} ({time.monotonic() - began:.1f} s)", flush=True)
-        passed += good
-        if not good:
-            failures.append(name)
+    checks = Checks("model")
 
     for what, bounds in HOLDS.items():
         began = time.monotonic()
         violated, complete, states, depth, text = search(bounds)
         verdict = next((l for l in text.splitlines() if "assertion violated" in l), "all explored, nothing violated")
-        check(what, complete and not violated, f"{states} states, depth {depth}: {verdict}", began)
+        checks.add(what, complete and not violated, f"{states} states, depth {depth}: {verdict}", began)
     for define, (what, bounds) in WITHOUT.items():
         began = time.monotonic()
         violated, _, states, depth, _ = search(bounds, define)
-        check(f"when {what}", violated, f"{'violated' if violated else 'NOT NOTICED'} after {states} states", began)
-    print(f"model: {passed} passed, {len(failures)} failed")
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps({"passed": passed, "failed": len(failures), "skipped": 0,
-                                                    "failures": failures}))
-    return 1 if failures else 0
+        checks.add(f"when {what}", violated, f"{'violated' if violated else 'NOT NOTICED'} after {states} states", began)
+    return checks.finish(arguments.json)
 
 
 if __name__ == "__main__":

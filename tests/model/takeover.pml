@@ -1,7 +1,8 @@
 /* How a group's holder commits, and how another adopts it: three nodes, two copies.
  *
  * Searched to the end (tests/model/run.py) for at most ROUNDS attempts to adopt, ITEMS published states, VIEWS changes of
- * a view, SKIPS followers that go on from the newest position, HANDOVERS and FAULTS deaths:
+ * a view, SKIPS followers that go on from the newest position, HANDOVERS groups given away and
+ * FAULTS deaths:
  *   I2  what is released is kept by every member of the active view that lives
  *   I4  under one epoch one node releases
  *   I5  whoever adopts has everything that was released, then and later

@@ -8,7 +8,6 @@ For each seed spin looks for a run of the model that shows what was seen of the 
 that no cluster may show must be refused, or this would prove nothing.
 """
 import argparse
-import json
 import os
 import re
 import subprocess
@@ -17,11 +16,15 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.checks import Checks  # noqa: E402
+
 MODEL = Path(__file__).resolve().parent / "takeover.pml"
 BOUNDS = {"ROUNDS": 20, "ITEMS": 0, "VIEWS": 60, "SKIPS": 4, "FAULTS": 20, "HANDOVERS": 20}
 NODES, SEEDS = 3, 20
 TIMEOUT_S = 300
-UP, HELD, EPOCH, NUMBER, ANNOUNCED, COUNTING = range(6)
+UP, HELD, EPOCH, _, ANNOUNCED, _ = range(6)
 
 
 def build(folder):
@@ -43,9 +46,7 @@ def record(sim, seed, folder):
 
 def states_of(lines):
     """The model's terms: whoever holds at first is node 0, its first view number 1; each holder counts its views from 1."""
-    nodes, first, numbers = [None] * NODES, None, [0] * NODES
-    names = {}
-    states = []
+    nodes, numbers, states = [None] * NODES, [0] * NODES, []
 
     def renamed(members):
         return sum(1 << names[n] for n in range(NODES) if members >> n & 1)
@@ -66,7 +67,7 @@ def states_of(lines):
 
 
 def followed(pan, states):
-    """Whether the model can show all of these one after the other; and how many at least, for people."""
+    """Whether the model can show all of these one after the other."""
     with tempfile.NamedTemporaryFile("w", suffix=".trace") as file:
         file.write("\n".join(" ".join(str(v) for node in state for v in node) for state in states))
         file.flush()
@@ -118,14 +119,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"the first so many ({SEEDS})")
     parser.add_argument("--json", help="write what was counted here")
     arguments = parser.parse_args()
-    passed, failures = 0, []
-
-    def check(name, good, text, began):
-        nonlocal passed
-        print(f"{'ok' if good else 'FAIL':4} trace {name}: {text} ({time.monotonic() - began:.1f} s)", flush=True)
-        passed += good
-        if not good:
-            failures.append(name)
+    checks = Checks("trace")
 
     with tempfile.TemporaryDirectory(prefix="holdfast-trace-") as name:
         folder = Path(name)
@@ -140,18 +134,16 @@ def main():
                 last = furthest(pan, states)
                 text += f"the model cannot go from {states[last - 1]} to {states[last]}" if last < len(states) else \
                     f"the model does not begin with {states[0]}"
-            check(f"seed {seed}", good, text, began)
+            checks.add(f"seed {seed}", good, text, began)
             if tried or not any(s[n][HELD] for s in states for n in (1, 2)):
                 continue
             tried = True
             for what, forged in forgeries(states):
                 began = time.monotonic()
-                check(f"forged, {what}", not followed(pan, forged), "the model does not follow", began)
-    print(f"trace: {passed} passed, {len(failures)} failed")
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps({"passed": passed, "failed": len(failures), "skipped": 0,
-                                                    "failures": failures}))
-    return 1 if failures else 0
+                checks.add(f"forged, {what}", not followed(pan, forged), "the model does not follow", began)
+    if not arguments.seed and not tried:
+        checks.add("forged", False, "no seed of these had an adopter to forge from", began)
+    return checks.finish(arguments.json)
 
 
 if __name__ == "__main__":

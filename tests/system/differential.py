@@ -22,8 +22,7 @@ SECONDS = 5
 
 
 def inside(lab, host, argv, **options):
-    done = netns.run(netns.argv_inside(lab.state.owned(host), [str(a) for a in argv]), check=False,
-                     timeout=TOOL_TIMEOUT_S, **options)
+    done = lab.exec(host, argv, check=False, timeout=TOOL_TIMEOUT_S, **options)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -166,6 +165,29 @@ def verdicts(lab, host, tools):
     return {tool.__name__: tool(lab, host) for tool in tools}
 
 
+def strike(lab, way):
+    """Does it to the holder, and says who that was."""
+    holder = lab.wait_for("a holder", lab.holder, 20)
+    if way == "kill":
+        lab.kill(holder)
+    elif way == "pause":
+        lab.pause(holder)
+    elif way == "cut":
+        lab.cut(holder, plan.RING)
+    else:
+        check(lab.stop(holder, 20), f"{holder} did not end on SIGTERM")
+    return holder
+
+
+def mend(lab, way, node):
+    if way == "pause":
+        lab.resume(node)
+    elif way == "cut":
+        lab.heal(node, plan.RING)
+    else:
+        lab.start(node)
+
+
 class Failovers:
     """One after another while the block runs, no two within half a second; each begins when the cluster is whole."""
 
@@ -193,20 +215,13 @@ class Failovers:
             self.trouble = trouble
 
     def strike(self, way):
-        lab = self.lab
-        holder = lab.wait_for("a holder", lab.holder, 20)
-        if way == "kill":
-            lab.kill(holder)
-        elif way == "pause":
-            lab.pause(holder)
-        else:
-            check(lab.stop(holder, 20), f"{holder} did not end on SIGTERM")
+        holder = strike(self.lab, way)
         try:
-            wait_new_holder(lab, holder, seconds=20)
+            wait_new_holder(self.lab, holder, seconds=20)
         finally:
             with contextlib.suppress(netns.LabError):
-                lab.resume(holder) if way == "pause" else lab.start(holder)
-        lab.wait_for("the cluster is whole", lab.whole, 30)
+                mend(self.lab, way, holder)
+        self.lab.wait_for("the cluster is whole", self.lab.whole, 30)
 
 
 # --- varnishtest: scripts that say at which octet a failover happens ---
@@ -241,11 +256,11 @@ class Placed:
         check(asked.exists(), f"{vtc.stem}: {self.lab.log(key).read_text()[-2000:]}")
         at_once = asked.read_text().strip() == "at-once"
         asked.unlink()
-        mend = self.strike(way, at_once)
+        restore = self.strike(way, at_once)
         try:
             process.wait(TOOL_TIMEOUT_S + 5)
         finally:
-            mend()
+            restore()
         return process.returncode, self.lab.log(key).read_text(errors="replace")
 
     def strike(self, way, at_once):
@@ -254,25 +269,17 @@ class Placed:
         if way is None:
             struck.touch()
             return lambda: None
-        holder = lab.wait_for("a holder", lab.holder, 20)
-        if way == "kill":
-            lab.kill(holder)
-        elif way == "pause":
-            lab.pause(holder)
-        elif way == "cut":
-            lab.cut(holder, plan.RING)
-        else:
-            check(lab.stop(holder, 20), f"{holder} did not end on SIGTERM")
+        holder = strike(lab, way)
         if at_once:
             struck.touch()
         wait_new_holder(lab, holder, seconds=20)
         if not at_once:
             struck.touch()
 
-        def mend():
-            {"pause": lab.resume, "cut": lambda node: lab.heal(node, plan.RING)}.get(way, lab.start)(holder)
+        def restore():
+            mend(lab, way, holder)
             lab.wait_for("the cluster is whole", lab.whole, 30)
-        return mend
+        return restore
 
 
 def placed(lab, host, ways):
