@@ -1,7 +1,7 @@
 """Deliberate breakages: each takes one mechanism out of the product, and something must notice.
 
-`old` (or each of several) must stand in the file exactly once, so that no breakage outlives what it breaks. Caught by seeds of the
-simulation (the arguments holdfast-sim gets besides) or, where worlds cannot tell, by the model or a unit test.
+`old` (or each of several) must stand in the file exactly once, so that no breakage outlives what it breaks. Caught by seeds
+of the simulation or, where worlds cannot tell, by the model or a unit test.
 """
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ class Breakage:
     file: str
     old: str | tuple
     new: str | tuple
-    seeds: tuple = ()  # arguments for holdfast-sim, or
+    # What notices it: the first seeds of the simulation, or
     trace: bool = False  # the model, which the cluster must follow (tests/model/trace.py), or
-    test: str = ""     # the executable of a unit test, and
-    case: str = ""     # which of its cases
+    test: str = ""       # the executable of a unit test, and
+    case: str = ""       # which of its cases
 
     def apply(self, text):
         pairs = [(self.old, self.new)] if isinstance(self.old, str) else zip(self.old, self.new, strict=True)

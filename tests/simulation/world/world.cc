@@ -197,7 +197,7 @@ void World::step() {
     drive_hosts();
     if (now_ < next_look_) return;
     next_look_ = now_ + Duration::milliseconds(10);
-    for (size_t i = 0; i < nodes_.size(); ++i) seen_[i] = nodes_[i]->seen;
+    see_nodes();
     for (auto& j : judges_) j->on_look(seen_, now_);
 }
 
@@ -230,9 +230,13 @@ World::Verdict World::run() {
 
 // ---- Judging
 
+void World::see_nodes() {
+    for (size_t i = 0; i < nodes_.size(); ++i) seen_[i] = nodes_[i]->seen;
+}
+
 void World::trace() {
     if (!options_.trace) return;
-    for (size_t i = 0; i < nodes_.size(); ++i) seen_[i] = nodes_[i]->seen;
+    see_nodes();
     options_.trace->look(seen_, now_);
 }
 

@@ -136,6 +136,7 @@ private:
     bool ended(size_t talk) const;
     std::string describe(size_t talk) const;
     bool all_ended() const;
+    void see_nodes();
     void trace();
     void note(std::string_view kind, Bytes octets);
 
