@@ -23,20 +23,31 @@ Speaker::Speaker(const Talk& talk, uint64_t stream, uint64_t to_say,
       stream_(stream),
       to_say_(to_say) {}
 
-char Speaker::at(uint64_t stream, uint64_t offset) {
-    if (offset < kIntroduction) return static_cast<char>(stream >> 8 * offset);
-    return static_cast<char>(mix64(offset / 8 + stream * 0x100000000ull) >> offset % 8 * 8);
+std::string Speaker::octets_of(uint64_t stream, uint64_t offset, size_t size) {
+    const auto word_of = [stream](uint64_t at) {
+        return at < kIntroduction ? stream : mix64(at / 8 + stream * 0x100000000ull);
+    };
+    std::string octets(size, 0);
+    uint64_t word = word_of(offset);
+    for (char& c : octets) {
+        if (offset % 8 == 0) word = word_of(offset);
+        c = static_cast<char>(word >> offset % 8 * 8);
+        ++offset;
+    }
+    return octets;
 }
 
 void Speaker::connect(Instant now) {
     tcp.connect(now);
     if (tls) tcp.write(text_of(tls->exchange({})), now);
+    arm();
 }
 
 void Speaker::on_segment(const Segment& s, Instant now) {
     tcp.on_segment(s, now);
     read(now);
     say(now);
+    arm();
 }
 
 bool Speaker::may_say() const {
@@ -44,13 +55,14 @@ bool Speaker::may_say() const {
            tcp.unacknowledged() < kUnacknowledged;
 }
 
-Instant Speaker::next_deadline() const {
-    return earlier(tcp.next_deadline(), may_say() ? next_burst_ : Instant::max());
+void Speaker::arm() {
+    deadline_ = earlier(tcp.next_deadline(), may_say() ? next_burst_ : Instant::max());
 }
 
 void Speaker::on_deadline(Instant now) {
     if (tcp.next_deadline() <= now) tcp.on_deadline(now);
     say(now);
+    arm();
 }
 
 void Speaker::speak(uint64_t stream, uint64_t to_say, const Talk& talk, Instant now) {
@@ -58,6 +70,7 @@ void Speaker::speak(uint64_t stream, uint64_t to_say, const Talk& talk, Instant 
     stream_ = stream;
     to_say_ = to_say;
     say(now);
+    arm();
 }
 
 void Speaker::read(Instant now) {
@@ -84,11 +97,12 @@ void Speaker::check(std::string_view octets) {
         unchecked_ += octets;
         return;
     }
-    for (const char c : octets) {
-        if ((heard_ >= length_ || c != at(*hears_, heard_)) && complaint_.empty())
-            complaint_ = "octet " + std::to_string(heard_) + " is not what was written";
-        ++heard_;
-    }
+    const std::string written =
+        octets_of(*hears_, heard_, std::min(octets.size(), length_ - std::min(heard_, length_)));
+    const size_t same = std::ranges::mismatch(octets, written).in1 - octets.begin();
+    if (same < octets.size() && complaint_.empty())
+        complaint_ = "octet " + std::to_string(heard_ + same) + " is not what was written";
+    heard_ += octets.size();
 }
 
 std::optional<uint64_t> Speaker::introduced() const {
@@ -101,8 +115,9 @@ std::optional<uint64_t> Speaker::introduced() const {
 
 void Speaker::say(Instant now) {
     while (may_say() && next_burst_ <= now) {
-        std::string octets(std::min<uint64_t>(talk_.burst, to_say_ - said_), 0);
-        for (char& c : octets) c = at(stream_, said_++);
+        const std::string octets =
+            octets_of(stream_, said_, std::min<uint64_t>(talk_.burst, to_say_ - said_));
+        said_ += octets.size();
         tcp.write(tls ? text_of(tls->write(octets)) : octets, now);
         if (talk_.pause > Duration{}) next_burst_ = now + talk_.pause;
     }

@@ -34,7 +34,7 @@ public:
 
     void connect(Instant now);
     void on_segment(const Segment& s, Instant now);
-    Instant next_deadline() const;
+    Instant next_deadline() const { return deadline_; }
     void on_deadline(Instant now);
     void hear(uint64_t stream, uint64_t length);
     void speak(uint64_t stream, uint64_t to_say, const Talk& talk, Instant now);
@@ -51,13 +51,14 @@ public:
     SimpleTcp tcp;
     std::unique_ptr<tls_testing::Client> tls;  // clients of `tls` services
 
-    static char at(uint64_t stream, uint64_t offset);
+    static std::string octets_of(uint64_t stream, uint64_t offset, size_t size);
 
 private:
     void read(Instant now);
     void check(std::string_view octets);
     bool may_say() const;
     void say(Instant now);
+    void arm();
 
     Talk talk_;
     uint64_t stream_, to_say_, said_ = 0, heard_ = 0;
@@ -65,7 +66,7 @@ private:
     uint64_t length_ = 0;
     std::string unchecked_, complaint_;
     bool closed_ = false;
-    Instant next_burst_{};
+    Instant next_burst_{}, deadline_ = Instant::max();
 };
 
 }  // namespace holdfast::simulation

@@ -169,13 +169,21 @@ void World::pause(Node& n, bool on) {
 
 // ---- Time
 
-Instant World::next_time() const {
+Instant World::hosts_deadline() {
+    if (!std::exchange(hosts_touched_, false)) return hosts_deadline_;
+    hosts_deadline_ = Instant::max();
+    for (const auto& c : clients_) hosts_deadline_ = earlier(hosts_deadline_, c->next_deadline());
+    for (const auto& [key, s] : servers_)
+        hosts_deadline_ = earlier(hosts_deadline_, s->next_deadline());
+    return hosts_deadline_;
+}
+
+Instant World::next_time() {
     Instant next = next_look_;
     if (!events_.empty()) next = earlier(next, events_.top().at);
     for (const auto& n : nodes_)
         if (n->worker && !n->seen.paused) next = earlier(next, n->next_poll);
-    for (const auto& c : clients_) next = earlier(next, c->next_deadline());
-    for (const auto& [key, s] : servers_) next = earlier(next, s->next_deadline());
+    next = earlier(next, hosts_deadline());
     if (opened_ < talks_.size()) next = earlier(next, talks_[opened_].begins);
     return next;
 }
@@ -252,6 +260,11 @@ void World::stand_still(const std::string& what) {
     if (options_.recorder) options_.recorder->say(now_, "STANDS STILL " + what);
 }
 
+void World::touched(const Speaker& s) {
+    hosts_touched_ = true;
+    if (!s.complaint().empty()) streams_broken_ = true;
+}
+
 std::vector<std::string> World::stream_complaints() const {
     std::vector<std::string> all;
     const auto add = [&](const Speaker& s, const char* who, const Endpoint& client) {
@@ -266,7 +279,7 @@ std::vector<std::string> World::stream_complaints() const {
 }
 
 bool World::unsafe() const {
-    return !complaints_.empty() || !stream_complaints().empty() ||
+    return !complaints_.empty() || streams_broken_ ||
            std::ranges::any_of(judges_, [](const auto& j) { return !j->complaints().empty(); });
 }
 

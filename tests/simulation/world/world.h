@@ -95,7 +95,8 @@ private:
     void pause(Node& n, bool on);
     // Time.
     void step();
-    Instant next_time() const;
+    Instant next_time();
+    Instant hosts_deadline();
     template <typename Done>
     bool run_until(Done&& done, Duration limit) {
         for (const Instant end = now_ + limit; now_ < end && !unsafe() && !done();) step();
@@ -133,6 +134,7 @@ private:
     void stand_still(const std::string& what);  // something does not go on
     // What somebody read that it should not have: each speaker that has ever been.
     std::vector<std::string> stream_complaints() const;
+    void touched(const Speaker& s);
     bool ended(size_t talk) const;
     std::string describe(size_t talk) const;
     bool all_ended() const;
@@ -156,6 +158,8 @@ private:
     std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
     std::array<int, 3> learned_{-1, -1, -1};  // where a switch saw the virtual MAC last, by side
     size_t opened_ = 0;
+    bool hosts_touched_ = true, streams_broken_ = false;
+    Instant hosts_deadline_ = Instant::max();  // while no host was touched
     std::vector<std::unique_ptr<Speaker>> clients_;
     std::vector<Speaker*> servers_of_;
     std::vector<std::unique_ptr<Speaker>> former_servers_;

@@ -188,7 +188,10 @@ SimpleTcp::Send World::sender(Side side) {
 
 void World::on_client_segment(const Segment& s) {
     for (auto& c : clients_)
-        if (c->tcp.self() == s.to) return c->on_segment(s, now_);
+        if (c->tcp.self() == s.to) {
+            c->on_segment(s, now_);
+            return touched(*c);
+        }
 }
 
 void World::on_server_segment(const Segment& s) {
@@ -207,6 +210,7 @@ void World::on_server_segment(const Segment& s) {
     }
     Speaker& server = *slot;
     server.on_segment(s, now_);
+    touched(server);
     const auto number = server.introduced();
     if (!number) return;
     for (size_t i = 0; i < clients_.size(); ++i) {
@@ -215,7 +219,8 @@ void World::on_server_segment(const Segment& s) {
             complain("streams: two servers hear the client " + to_string(clients_[i]->tcp.self()));
         servers_of_[i] = &server;
         server.hear(*number, talks_[i].client_says);
-        return server.speak(*number + 1, talks_[i].server_says, talks_[i], now_);
+        server.speak(*number + 1, talks_[i].server_says, talks_[i], now_);
+        return touched(server);
     }
     complain("streams: a server hears a connection of nobody");
 }
@@ -238,21 +243,25 @@ void World::open(const Talk& t) {
             tls_testing::ClientOptions{.version = t.tls_version});
     c.hear(stream + 1, t.server_says);
     c.connect(now_);
+    touched(c);
     if (t.tls) return;
     for (const uint64_t of :
          {stream, stream + 1}) {  // what is said is not for the ring's eavesdroppers
-        std::array<std::byte, 8> octets;
-        for (size_t i = 0; i < 8; ++i) octets[i] = static_cast<std::byte>(Speaker::at(of, 8 + i));
-        secrets_->keep_secret(octets);
+        const std::string octets = Speaker::octets_of(of, 8, 8);
+        secrets_->keep_secret(std::as_bytes(std::span(octets)));
     }
 }
 
 void World::drive_hosts() {
     while (opened_ < talks_.size() && talks_[opened_].begins <= now_) open(talks_[opened_++]);
-    for (auto& c : clients_)
-        if (c->next_deadline() <= now_) c->on_deadline(now_);
-    for (auto& [key, s] : servers_)
-        if (s->next_deadline() <= now_) s->on_deadline(now_);
+    if (hosts_deadline() > now_) return;
+    const auto drive = [this](Speaker& s) {
+        if (s.next_deadline() > now_) return;
+        s.on_deadline(now_);
+        touched(s);
+    };
+    for (auto& c : clients_) drive(*c);
+    for (auto& [key, s] : servers_) drive(*s);
 }
 
 }  // namespace holdfast::simulation

@@ -56,11 +56,11 @@ TEST(World, AWrongOctetIsNoticed) {
     reader.on_segment(s, Instant{2});
     s.flags = Segment::kAck;
     s.seq = 51;
-    s.data = std::string(1, Speaker::at(2, 0));
+    s.data = Speaker::octets_of(2, 0, 1);
     reader.on_segment(s, Instant{3});
     EXPECT_EQ(reader.complaint(), "");
     s.seq = 52;
-    s.data = std::string(1, static_cast<char>(Speaker::at(2, 1) ^ 1));
+    s.data = std::string(1, static_cast<char>(Speaker::octets_of(2, 1, 1)[0] ^ 1));
     reader.on_segment(s, Instant{4});
     EXPECT_EQ(reader.complaint(), "octet 1 is not what was written");
 }
