@@ -39,12 +39,27 @@ std::vector<Fault> draw_faults(Random& random, Temper temper, unsigned nodes, un
     return all;
 }
 
+void draw_odd_fault(Random& random, unsigned nodes, std::vector<Fault>& faults) {
+    constexpr Fault::Kind kKinds[] = {Fault::Kind::clock_jump, Fault::Kind::clock_jump,
+                                      Fault::Kind::clients_link, Fault::Kind::backends_link};
+    if (!random.chance(1.0 / 3)) return;
+    Fault f;
+    f.kind = kKinds[random.below(std::size(kKinds))];
+    f.at = between(random, 5, 400);
+    f.lasts = between(random, 10, 500);
+    if (!random.chance(0.7)) f.node = static_cast<uint8_t>(random.below(nodes));
+    const auto before = static_cast<std::ptrdiff_t>(random.below(faults.size() + 1));
+    faults.insert(faults.begin() + before, f);
+}
+
 std::string to_string(const Fault& f) {
-    constexpr const char* kNames[] = {"kill",     "pause", "cut_ring",     "deaf",        "mute",
-                                      "handover", "stall", "ring_weather", "wire_weather"};
+    constexpr const char* kNames[] = {
+        "kill",  "pause",      "cut_ring",     "deaf",          "mute",         "handover",
+        "stall", "clock_jump", "clients_link", "backends_link", "ring_weather", "wire_weather"};
     std::string text = std::string(kNames[static_cast<int>(f.kind)]) + " after " +
                        std::to_string(f.at.as_milliseconds()) + " ms, for " +
                        std::to_string(f.lasts.as_milliseconds()) + " ms";
+    if (f.is_of_hosts()) return text;
     if (f.is_weather()) return text + ", " + std::to_string(f.chance * 100) + " %";
     return text + (f.node == Fault::kHolder ? ", the holder" : ", node " + std::to_string(f.node));
 }

@@ -2,6 +2,7 @@
 // one by one when a failure is made smaller.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -20,6 +21,9 @@ struct Fault {
         mute,          // hears all, and is not heard
         handover,      // gives its groups away, on purpose
         stall,         // a hiccup of `lasts`, too short for anybody to notice
+        clock_jump,    // its clock is `lasts` further at once; no clock of ours goes back
+        clients_link,  // the wire of all clients is unplugged
+        backends_link,
         ring_weather,  // datagrams are lost, doubled, delayed, broken with `chance`
         wire_weather,  // and frames between hosts and nodes
     };
@@ -32,6 +36,7 @@ struct Fault {
     Duration lasts{};
     double chance = 0;
 
+    bool is_of_hosts() const { return kind == Kind::clients_link || kind == Kind::backends_link; }
     bool is_weather() const { return kind >= Kind::ring_weather; }
 };
 std::string to_string(const Fault& fault);
@@ -41,5 +46,7 @@ std::string to_string(const Fault& fault);
 enum class Temper : uint8_t { orderly, rough };
 
 std::vector<Fault> draw_faults(Random& random, Temper temper, unsigned nodes, unsigned failovers);
+// One more, of no node's process: of a clock, or of hosts. In one world of three.
+void draw_odd_fault(Random& random, unsigned nodes, std::vector<Fault>& faults);
 
 }  // namespace holdfast::simulation

@@ -55,6 +55,8 @@ void World::draw() {
     commit_ = random_.chance(0.75) ? Commit::all : Commit::any;
     durability_ = random_.chance(0.3) ? Durability::payload : Durability::state;
     faults_ = draw_faults(random_, temper_, options_.nodes, options_.failovers);
+    Random odd(mix64(options_.seed + 3'000'003));
+    draw_odd_fault(odd, options_.nodes, faults_);
     for (unsigned n = 0; n < options_.sessions; ++n) {
         Talk t;
         t.number = n;
@@ -140,14 +142,16 @@ void World::start(Node& n) {
     n.handshakes = std::make_unique<InlineHandshakes>();
     n.worker = std::make_unique<Worker>(worker_options(n), n, n, n.clock(now_));
     n.seen.worker = n.worker.get();
-    n.polled = n.next_poll = now_;
+    n.polled = n.clock(now_);
+    n.next_poll = now_;
 }
 
 // The first thing after a sleep.
 void World::wake(Node& n) {
-    const Duration gap = now_ - n.polled;
-    n.polled = now_;
-    if (gap > kStallBound) n.worker->on_stall(gap, n.clock(now_));
+    const Instant clock = n.clock(now_);
+    const Duration gap = clock - n.polled;
+    n.polled = clock;
+    if (gap > kStallBound) n.worker->on_stall(gap, clock);
 }
 
 void World::poll(Node& n) {

@@ -72,7 +72,8 @@ private:
         std::unique_ptr<Worker> worker;
         std::array<Epoch, kMaxGroups> remembered{};
         int64_t clock_offset = 0, drift_ppm = 0;
-        Instant polled{}, next_poll{};  // the world's clock
+        Instant polled{};     // its own clock
+        Instant next_poll{};  // the world's
         bool deaf = false, mute = false;
         std::vector<Event> backlog;  // what its kernel keeps while it is paused
         Instant clock(Instant now) const {
@@ -152,6 +153,7 @@ private:
     Commit commit_ = Commit::all;
     Durability durability_ = Durability::state;
     std::vector<Fault> faults_;
+    std::array<bool, 3> unplugged_{};  // hosts, by side
     std::vector<Talk> talks_;
     std::vector<std::unique_ptr<Node>> nodes_;
     std::vector<NodeSeen> seen_;

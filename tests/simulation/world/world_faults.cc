@@ -65,6 +65,15 @@ std::optional<uint8_t> World::begin(size_t number) {
         case Fault::Kind::handover:
             n->worker->release_group(kGroup, n->clock(now_));
             break;
+        case Fault::Kind::clock_jump:
+            n->clock_offset += f.lasts.ns;
+            break;
+        case Fault::Kind::clients_link:
+            unplugged_[static_cast<size_t>(Side::front)] = true;
+            break;
+        case Fault::Kind::backends_link:
+            unplugged_[static_cast<size_t>(Side::back)] = true;
+            break;
         case Fault::Kind::ring_weather:
         case Fault::Kind::wire_weather:
             break;
@@ -82,10 +91,13 @@ void World::end(size_t number, uint8_t node) {
     if (f.kind == Fault::Kind::cut_ring) n.seen.ring_cut = false;
     if (f.kind == Fault::Kind::deaf) n.deaf = false;
     if (f.kind == Fault::Kind::mute) n.mute = false;
+    if (f.kind == Fault::Kind::clients_link) unplugged_[static_cast<size_t>(Side::front)] = false;
+    if (f.kind == Fault::Kind::backends_link) unplugged_[static_cast<size_t>(Side::back)] = false;
     trace();
 }
 
 void World::mend_all() {
+    unplugged_ = {};
     for (auto& n : nodes_) {
         n->deaf = n->mute = n->seen.ring_cut = false;
         if (n->seen.paused) pause(*n, false);

@@ -48,6 +48,7 @@ double World::weather(Fault::Kind kind) const {
 
 // Lost, doubled, late or broken, each with the chance of the weather.
 void World::travel(Event event, Fault::Kind kind, uint64_t spread_us) {
+    if (unplugged_[static_cast<size_t>(event.side)]) return;
     const double chance = weather(kind);
     event.at =
         now_ + Duration::microseconds(50 + static_cast<int64_t>(network_random_.below(spread_us)));
