@@ -64,15 +64,16 @@ bench: all
 
 # Unit tests, transcripts, corpora and simulated clusters under sanitizers.
 asan: SANITIZERS = address,undefined
+asan: WITH = UBSAN_OPTIONS=print_stacktrace=1
 tsan: SANITIZERS = thread
 asan tsan:
 	test -f build-$@/build.ninja || meson setup --werror -Db_sanitize=$(SANITIZERS) -Db_lundef=false $(SETUP) build-$@
 	ninja -C build-$@
-	UBSAN_OPTIONS=print_stacktrace=1 $(UNSHUFFLED) meson test -C build-$@ --timeout-multiplier 10 --print-errorlogs
-	UBSAN_OPTIONS=print_stacktrace=1 $(UNSHUFFLED) build-$@/tests/simulation/world/holdfast-sim --seeds $(SANITIZED_SEEDS)
+	$(WITH) meson test -C build-$@ --timeout-multiplier 40 --print-errorlogs
+	$(WITH) build-$@/tests/simulation/world/holdfast-sim --seeds $(SANITIZED_SEEDS)
 
 # ThreadSanitizer of GCC 12 knows fewer address layouts than kernels draw, and no fences (dataplane/port/sleeper.h has one).
-tsan: UNSHUFFLED = setarch -R
+tsan: WITH = TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp setarch -R
 tsan: SETUP = -Dcpp_args=-Wno-tsan
 
 # Every fuzzer for T seconds, from the corpus in the tree; what it finds new stays in build-fuzz/found.
