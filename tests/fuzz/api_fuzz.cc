@@ -1,23 +1,17 @@
 // Any bytes as a request to the control API: answered in JSON with a status it documents, never a
 // crash, and what reaches the node is within the limits that the API states. The first line is
 // METHOD PATH?QUERY, the rest is the body.
-#include <cstdio>
-#include <cstdlib>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "controlplane/api/api.h"
 #include "controlplane/api/fake_node_view.h"
 #include "controlplane/api/limits.h"
+#include "tests/fuzz/require.h"
 
 namespace {
 
 using namespace holdfast;
-
-void require(bool condition, const char* what) {
-    if (condition) return;
-    std::fprintf(stderr, "violated: %s\n", what);
-    std::abort();
-}
 
 // What is before the separator; the text goes on behind it.
 std::string cut(std::string_view& text, char separator) {

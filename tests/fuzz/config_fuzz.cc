@@ -3,20 +3,13 @@
 //
 //   tests/fuzz/config_fuzz -max_total_time=60 -max_len=8192 CORPUS docs/operating
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 
 #include "controlplane/config/load.h"
+#include "tests/fuzz/require.h"
 
 namespace {
 
 using namespace holdfast;
-
-void require(bool condition, const char* what) {
-    if (condition) return;
-    std::fprintf(stderr, "violated: %s\n", what);
-    std::abort();
-}
 
 void check_promises(const Config& config) {
     require(all_nodes(config).size() == config.cluster.nodes.size(), "node ids are unique");

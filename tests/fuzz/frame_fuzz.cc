@@ -8,8 +8,6 @@
 // of sequence and acknowledgement, then patches {offset, exclusive-or}: whole connections need
 // little guessing.
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 
 #include "dataplane/forward/forward.h"
 #include "dataplane/wire/arp.h"
@@ -18,16 +16,11 @@
 #include "dataplane/wire/icmp.h"
 #include "dataplane/wire/ip.h"
 #include "dataplane/wire/tcp_segment.h"
+#include "tests/fuzz/require.h"
 
 namespace {
 
 using namespace holdfast;
-
-void require(bool condition, const char* what) {
-    if (condition) return;
-    std::fprintf(stderr, "violated: %s\n", what);
-    std::abort();
-}
 
 ForwardOptions options() {
     Service s;

@@ -5,7 +5,6 @@
 //
 // Input: a byte of configuration, then steps: a byte that says what, the next that says how.
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <memory>
@@ -13,16 +12,11 @@
 
 #include "base/random.h"
 #include "dataplane/tcp/endpoint.h"
+#include "tests/fuzz/require.h"
 
 namespace {
 
 using namespace holdfast;
-
-void require(bool condition, const char* what) {
-    if (condition) return;
-    std::fprintf(stderr, "violated: %s\n", what);
-    std::abort();
-}
 
 std::byte byte_at(int side, uint64_t offset) {
     return static_cast<std::byte>(mix64(offset * 2 + static_cast<uint64_t>(side)));

@@ -135,7 +135,7 @@ private:
     void stand_still(const std::string& what);  // something does not go on
     // What somebody read that it should not have: each speaker that has ever been.
     std::vector<std::string> stream_complaints() const;
-    void touched(const Speaker& s);
+    void touched(const Speaker& s);  // after each call that may change it
     bool ended(size_t talk) const;
     std::string describe(size_t talk) const;
     bool all_ended() const;
