@@ -21,12 +21,14 @@ constexpr CounterInfo<C> kTable[] = {
     {"early_acknowledged", "Parts of records acknowledged to their senders before the whole came.",
      &C::early_acknowledged},
     {"early_taken_back",
-     "Adopted sessions where no node had the newest parts of records acknowledged early: nobody "
-     "was "
-     "told of those yet, so they are asked for again.",
+     "Adopted sessions where no node had the newest parts of records acknowledged early: unless "
+     "more nodes were lost than copies allow, nobody was told of those, and they come again.",
      &C::early_taken_back},
     {"sessions_unprovable", "Sessions reset because where writing stood could not be proven.",
      &C::unprovable},
+    {"sessions_octets_lost",
+     "Adopted sessions reset because a peer had been told that octets arrived which no node had.",
+     &C::octets_lost},
 };
 
 constexpr size_t kInLimit = 96 * 1024;   // ciphertext that waits: a few records
@@ -73,9 +75,13 @@ void TlsStream::on_client_bytes(Bytes bytes) {
         return;
     }
     in_.append(bytes);
+    lacks_record_ = false;
 }
 
-void TlsStream::on_backend_bytes(Bytes bytes) { out_.append(bytes); }
+void TlsStream::on_backend_bytes(Bytes bytes) {
+    out_.append(bytes);
+    lacks_text_ = false;
+}
 
 uint32_t TlsStream::client_room() const {
     return static_cast<uint32_t>(kInLimit - std::min(kInLimit, in_.size()));
@@ -98,6 +104,7 @@ void TlsStream::advance(TcpEndpoint& client, TcpEndpoint& backend, Instant now) 
     hold_plain(now);
     cut_records(client, now);
     close_towards_client(client);
+    give_up_gaps(client, backend, now);
 }
 
 // ---- The handshake
@@ -272,21 +279,6 @@ void TlsStream::drain_openings(const TcpEndpoint& backend) {
         openings_.pop_front();
         early_.clear();
     }
-}
-
-bool TlsStream::Patience::is_over(bool waits, size_t size, bool may, Instant now) {
-    if (!waits) {
-        until = Instant::max();
-        return false;
-    }
-    if (until == Instant::max() || size != seen) {
-        seen = size;
-        until = now + kPatience;
-        return false;
-    }
-    if (now < until) return false;
-    until = may ? Instant::max() : now + kPatience;
-    return may;
 }
 
 // Nothing but the rest of this record can be acknowledged, and it does not come: the client's

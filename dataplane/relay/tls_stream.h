@@ -23,6 +23,7 @@
 
 #include "base/byte_queue.h"
 #include "base/secret_memory.h"
+#include "dataplane/relay/patience.h"
 #include "dataplane/relay/proxy_header.h"
 #include "dataplane/relay/session_wish.h"
 #include "dataplane/relay/tls_payload.h"
@@ -44,7 +45,7 @@ struct TlsMarks {
 struct TlsStreamCounters {
     uint64_t handshakes = 0, resumed = 0, handshakes_failed = 0, overloaded = 0, no_room = 0,
              cuts = 0, recut = 0, alerts_sent = 0, early_acknowledged = 0, early_taken_back = 0,
-             unprovable = 0;
+             unprovable = 0, octets_lost = 0;
 };
 extern const std::span<const CounterInfo<TlsStreamCounters>> kTlsStreamCounters;
 
@@ -134,21 +135,16 @@ public:
     static constexpr size_t kMaxProgress = 900;
     // When a part of a record is to be held elsewhere, or a session to be waited for no longer.
     Instant next_deadline() const {
-        return earlier(earlier(early_wait_.until, plain_wait_.until), wish_.next_deadline());
+        const Instant parts = earlier(early_wait_.until(), plain_wait_.until());
+        return earlier(earlier(parts, gap_wait_.until()), wish_.next_deadline());
     }
 
 private:
     // A client that has more to send and may goes on within this.
     static constexpr Duration kPatience = Duration::milliseconds(2);
+    // And sends again what it still has, many times.
+    static constexpr Duration kGivenUp = Duration::seconds(30);
 
-    // For the rest of something that does not come.
-    struct Patience {
-        Instant until = Instant::max();
-        size_t seen = 0;
-
-        // Whether what `waits` is still no more than `size` after kPatience, and it `may` be over.
-        bool is_over(bool waits, size_t size, bool may, Instant now);
-    };
     // A record of ours on its way: application data of `value` octets, an alert or a KeyUpdate.
     struct Cut {
         TlsContentType type = TlsContentType::application_data;
@@ -188,6 +184,7 @@ private:
     void note_payload();
     void take_payload(std::span<const std::vector<std::byte>> payloads, size_t early, size_t plain);
     void hold_plain(Instant now);
+    void give_up_gaps(const TcpEndpoint& client, const TcpEndpoint& backend, Instant now);
     void fail(TlsAlert alert);
     size_t plain_size(const Cut& c) const;
     uint32_t wire_size(const Cut& c) const;
@@ -220,7 +217,7 @@ private:
     std::vector<std::byte> early_;
     TlsPayload payload_;  // of early_ and plain_ as they were noted last
     size_t largest_payload_ = 0;
-    Patience early_wait_;
+    Patience early_wait_{kPatience};
     bool client_fin_ = false, client_closed_ = false, shut_backend_ = false;
 
     // To the client.
@@ -231,7 +228,7 @@ private:
     std::deque<Cut> cuts_;
     size_t sealed_ = 0;             // of them, from the front
     std::vector<std::byte> plain_;  // of the first cut, as far as it is held elsewhere
-    Patience plain_wait_;
+    Patience plain_wait_{kPatience};
     SeqNum cut_start_;         // of the first cut, in our stream
     uint32_t cut_offset_ = 0;  // of the first cut, in the backend's stream
     TlsRecordName cut_name_;   // of the first cut
@@ -242,6 +239,9 @@ private:
     uint32_t cut_since_pause_ = 0;  // octets
     std::optional<TlsAlert> alert_;
     bool backend_fin_ = false, closing_ = false;
+    // After an adoption: nobody had what was agreed of the first record of either side.
+    bool lacks_record_ = false, lacks_text_ = false;
+    Patience gap_wait_{kGivenUp};
     TlsMarks noted_;
 };
 

@@ -182,11 +182,22 @@ std::unique_ptr<TlsStream> TlsStream::restore(TlsShared& shared, Bytes credentia
 void TlsStream::take_payload(std::span<const std::vector<std::byte>> payloads, size_t early,
                              size_t plain) {
     const TlsOctets found = find_tls_octets(payloads, {point_.client, cut_offset_, early, plain});
-    shared_.counters.early_taken_back += found.record.size() < early || found.text.size() < plain;
+    lacks_record_ = found.record.size() < early;
+    lacks_text_ = found.text.size() < plain;
+    shared_.counters.early_taken_back += lacks_record_ || lacks_text_;
     in_.assign(found.record);
     early_.assign(found.record.begin(), found.record.end());
     out_.assign(found.text);
     plain_.assign(found.text.begin(), found.text.end());
+}
+
+// If a peer was told that it had arrived (more nodes were lost than copies allow), it does not come
+// again, and everything after it waits for ever.
+void TlsStream::give_up_gaps(const TcpEndpoint& client, const TcpEndpoint& backend, Instant now) {
+    const bool waits = (lacks_record_ && client.has_gap()) || (lacks_text_ && backend.has_gap());
+    if (!gap_wait_.is_over(waits, 0, true, now)) return;
+    ++shared_.counters.octets_lost;
+    phase_ = Phase::failed;
 }
 
 void TlsStream::note_payload() {

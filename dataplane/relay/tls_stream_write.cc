@@ -80,6 +80,7 @@ void TlsStream::pop_cut(TcpEndpoint& backend) {
     cut_start_ = cut_start_ + wire_size(c);
     cut_offset_ += size;
     plain_.clear();
+    lacks_text_ = false;
     cut_name_ = name_after(cut_name_, c);
     if (cut_start_ > seal_start_) {
         seal_start_ = cut_start_;

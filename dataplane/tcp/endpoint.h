@@ -102,6 +102,8 @@ public:
         return tcb_.has(Tcb::limited_ack) && tcb_.ack_limit < tcb_.rcv_nxt ? tcb_.ack_limit
                                                                            : tcb_.rcv_nxt;
     }
+    // Something came before what precedes it.
+    bool has_gap() const { return !reassembly_.empty(); }
     bool ack_owed() const { return tcb_.has(Tcb::ack_now); }
     // Sequence numbers in flight, and whether anything waits to be sent that may be sent.
     uint32_t in_flight() const { return static_cast<uint32_t>(tcb_.snd_nxt - tcb_.snd_una); }

@@ -309,7 +309,9 @@ TEST_F(ClusterTest, CoverageIsRestoredWithoutAnyoneAsking) {
     open(100, 100'000);
     ASSERT_TRUE(c->run_until([&] { return all_established(); }));
     const uint8_t h = *c->holder();
-    const auto covered = [&] { return all_covered(c->worker(h), 2, c->workers()); };
+    const auto covered = [&] {
+        return all_covered(c->worker(h), Cluster::kGroup, 2, c->workers());
+    };
     ASSERT_TRUE(c->run_until(covered));
     const auto standby = static_cast<uint8_t>((h + 1) % 4);
     c->kill(standby);

@@ -36,7 +36,9 @@ std::string missing_copies(const Worker& from, SessionIndex index, const CopiesW
            " aliases held elsewhere, of " + std::to_string(least);
 }
 
-bool all_covered(const Worker& holder, unsigned copies, std::span<const Worker* const> nodes) {
+bool all_covered(const Worker& holder, GroupId group, unsigned copies,
+                 std::span<const Worker* const> nodes) {
+    if (!holder.replicator().membership().swept(group)) return false;
     const SessionTable& sessions = holder.forwarder().sessions();
     for (SessionIndex i = sessions.next(0); i; i = sessions.next(i.slot + 1)) {
         const FragmentId header{session_key(*sessions.get(i)), FragmentKind::header, 0};

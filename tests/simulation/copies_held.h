@@ -20,7 +20,9 @@ struct CopiesWanted {
 std::string missing_copies(const Worker& from, SessionIndex index, const CopiesWanted& wanted,
                            std::span<const Worker* const> nodes, Instant now);
 
-// I7: whether each session of the holder's is on so many other nodes.
-bool all_covered(const Worker& holder, unsigned copies, std::span<const Worker* const> nodes);
+// I7: whether the holder has gathered all of the group's sessions, and each is on so many other
+// nodes.
+bool all_covered(const Worker& holder, GroupId group, unsigned copies,
+                 std::span<const Worker* const> nodes);
 
 }  // namespace holdfast::simulation

@@ -83,7 +83,7 @@ protected:
     }
     bool covered() {
         const auto h = c->holder();
-        return h && all_covered(c->worker(*h), copies, c->workers());
+        return h && all_covered(c->worker(*h), Cluster::kGroup, copies, c->workers());
     }
     // Segment fragments tell how far each session is now that it is quiet.
     bool progress_is_held() {

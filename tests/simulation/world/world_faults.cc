@@ -25,13 +25,13 @@ bool World::settled() {
     return h && h->worker->replicator().membership().view().members.size() + 1 == nodes_.size();
 }
 
-// I7: each session of the holder's is on as many standbys as was asked for.
+// I7: all is gathered, and on as many standbys as was asked for.
 bool World::covered() {
     Node* h = holder();
     if (!h || !h->worker->replicator().coverage_complete()) return false;
     std::vector<const Worker*> workers;
     for (const auto& n : nodes_) workers.push_back(n->worker.get());
-    return all_covered(*h->worker, copies_, workers);
+    return all_covered(*h->worker, kGroup, copies_, workers);
 }
 
 std::optional<uint8_t> World::begin(size_t number) {
