@@ -235,7 +235,10 @@ class Failovers:
 # --- varnishtest: scripts that say at which octet a failover happens ---
 
 
-SCRIPTS = sorted((Path(__file__).resolve().parent / "vtc").glob("*.vtc"))
+HERE = Path(__file__).resolve().parent
+SCRIPTS = sorted((HERE / "vtc").glob("*.vtc"))
+# Through a tunnel that speaks TLS. It connects when its script does: what is struck in a handshake is promised to nobody.
+TUNNEL_SCRIPTS = [vtc for vtc in SCRIPTS if vtc.stem not in ("in_syn", "after_syn_ack")] + sorted((HERE / "vtc/tunnel").glob("*.vtc"))
 WAYS = ("kill", "pause", "cut", "handover")
 STRIKE = """#!/bin/sh
 echo "$1" > {folder}/asked.new && mv {folder}/asked.new {folder}/asked
@@ -248,8 +251,8 @@ class Placed:
     """Runs varnishtest, and strikes when its script asks for that: before it goes on another node holds the group, but
     where it asked to go on at once."""
 
-    def __init__(self, lab, host):
-        self.lab, self.host = lab, host
+    def __init__(self, lab, host, tunnel=False):
+        self.lab, self.host, self.tunnel = lab, host, tunnel
         self.script = lab.folder / "strike"
         self.script.write_text(STRIKE.format(folder=lab.folder))
         self.script.chmod(0o755)
@@ -257,7 +260,19 @@ class Placed:
     def run(self, vtc, way=None):
         """(exit code, output). Without a way nothing is struck."""
         key = f"c1/{vtc.stem}-{way}"
-        process = self.lab.spawn("c1", ["varnishtest", "-q", "-t", TOOL_TIMEOUT_S, "-D", f"vip={self.host}", "-D",
+        if not self.tunnel:
+            return self.play(vtc, way, key, self.host)
+        tls = ["--ca", self.lab.ca, "--name", plan.SERVER_NAME] if self.lab.options.mode == "tls" else []
+        tunnel = self.lab.spawn("c1", ["python3", HERE / "tls_tunnel.py", self.host, plan.WEB_PORT, *tls], key=f"{key}-tunnel")
+        try:
+            self.lab.wait_for("the tunnel", lambda: self.lab.listens("c1", 83), 20)
+            return self.play(vtc, way, key, "127.0.0.1")
+        finally:
+            tunnel.kill()
+            tunnel.wait()
+
+    def play(self, vtc, way, key, host):
+        process = self.lab.spawn("c1", ["varnishtest", "-q", "-t", TOOL_TIMEOUT_S, "-D", f"vip={host}", "-D",
                                         f"strike={self.script}", vtc], key=key)
         asked = self.lab.folder / "asked"
         self.lab.wait_for(f"{vtc.stem} asks for a failover", lambda: asked.exists() or process.poll() is not None, 20)
@@ -290,6 +305,6 @@ class Placed:
         return restore
 
 
-def placed(lab, host, ways):
-    runner = Placed(lab, host)
-    return {f"{vtc.stem} {way or ''}".strip(): runner.run(vtc, way) for vtc in SCRIPTS for way in ways}
+def placed(lab, host, ways, scripts=SCRIPTS):
+    runner = Placed(lab, host, tunnel=scripts is TUNNEL_SCRIPTS)
+    return {f"{vtc.stem} {way or ''}".strip(): runner.run(vtc, way) for vtc in scripts for way in ways}

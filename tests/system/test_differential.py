@@ -1,6 +1,7 @@
 """A failover appliance is invisible: tools that know nothing of it come to the same verdict with it, without it, and with a
 failover every half a second."""
-from tests.system.differential import PLAIN, PORTS, SCRIPTS, WAYS, WEB, Failovers, placed, start_servers, verdicts
+from tests.system.differential import (PLAIN, PORTS, SCRIPTS, TUNNEL_SCRIPTS, WAYS, WEB, Failovers, placed, start_servers,
+                                       verdicts)
 from tests.system.harness import accept, check, limit, plan
 
 
@@ -50,16 +51,16 @@ def test_differential_tls(case):
     return same_verdicts(case, "tls", WEB)
 
 
-def placed_failovers(case, mode):
+def placed_failovers(case, mode, scripts=SCRIPTS):
     """What a script says is the same wherever the failover comes in it, and however."""
     with case.lab(direct=True, backends=1) as lab:
-        wrong = [f"{name} direct: {said[-800:]}" for name, (code, said) in placed(lab, lab.hosts["b1"].address(4), [None]).items()
-                 if code != 0]
+        found = placed(lab, lab.hosts["b1"].address(4), [None], scripts)
+        wrong = [f"{name} direct: {said[-800:]}" for name, (code, said) in found.items() if code != 0]
     with case.lab(nodes=3, mode=mode, backends=1) as lab:
-        found = placed(lab, plan.VIP4, WAYS)
+        found = placed(lab, plan.VIP4, WAYS, scripts)
         wrong += [f"{name}: {said[-800:]}" for name, (code, said) in found.items() if code != 0]
     check(not wrong, "; ".join(wrong))
-    return f"{len(SCRIPTS)} places in a connection, each struck by {', '.join(WAYS)}: {len(found)} of {len(found)} scripts pass"
+    return f"{len(scripts)} places in a connection, each struck by {', '.join(WAYS)}: {len(found)} of {len(found)} scripts pass"
 
 
 @accept(4, "a failover at a chosen octet changes no script's verdict, forwarded", part="differential")
@@ -74,3 +75,10 @@ def test_differential_placed_forward(case):
 def test_differential_placed_proxy(case):
     """The same scripts through mode proxy."""
     return placed_failovers(case, "proxy")
+
+
+@accept(6, "and over TLS, also in the middle of a record", part="differential")
+@limit(400)
+def test_differential_placed_tls(case):
+    """The scripts that begin after a handshake, through a tunnel that speaks TLS."""
+    return placed_failovers(case, "tls", TUNNEL_SCRIPTS)
