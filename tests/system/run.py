@@ -2,7 +2,7 @@
 """Runs the system tests, as root: each in a process of its own, bounded in time, its namespaces removed afterwards and
 looked for; a leftover is a failure.
 
-    run.py [--accept[=PART]] [--json FILE] [--list] [NAME...]      NAME: part of a test's name; PART: forward, tls
+    run.py [--accept[=PART]] [--json FILE] [--list] [NAME...]      NAME: part of a test's name; PART: forward, tls, differential
 """
 import argparse
 import importlib
@@ -144,7 +144,7 @@ def run_port_tests(names, tally):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--accept", nargs="?", const="forward", choices=["forward", "tls"],
+    parser.add_argument("--accept", nargs="?", const="forward", metavar="PART",
                         help="only the numbered promises of that part (forward), one line each")
     parser.add_argument("--json", help="write the counts there")
     parser.add_argument("--list", action="store_true")
@@ -156,6 +156,9 @@ def main():
         return 0
     tests = collect(arguments.names)
     if arguments.accept:
+        parts = {function.accept_part for _, function in tests if hasattr(function, "accept_part")}
+        if arguments.accept not in parts:
+            parser.error(f"no promises of part {arguments.accept}; there are {', '.join(sorted(parts))}")
         tests = sorted((t for t in tests if getattr(t[1], "accept_part", None) == arguments.accept), key=lambda t: t[1].accept[0])
     if arguments.list:
         for _, test in tests:
