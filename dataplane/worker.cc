@@ -125,7 +125,8 @@ bool Worker::commit(SessionIndex index, uint32_t what, Bytes frame, Instant now)
     const Session& s = *forwarder_.sessions().get(index);
     GateNeed need;
     need.group = s.group;
-    need.commit = options_.forward.services[s.service].commit;
+    need.commit =
+        relay_ && relay_->tls(index) ? Commit::all : options_.forward.services[s.service].commit;
     need.position = p.position;
     need.owners = p.owners;
     need.also = p.also;
@@ -478,9 +479,9 @@ void Worker::step_nudge(Instant now) {
     next_nudge_ = now + Duration::milliseconds(1);
 }
 
-void Worker::on_stall(Duration, Instant now) {
+void Worker::on_stall(Duration gap, Instant now) {
     may_transmit_ = {};
-    replicator_.on_stall(now);
+    replicator_.on_stall(gap, now);
 }
 
 bool Worker::set_attribute(SessionIndex index, const std::string& name, const std::string& value,

@@ -141,9 +141,9 @@ void Replicator::on_burst_end(Instant now) {
     flush_wanted_ = confirmation_wanted_ = false;
 }
 
-void Replicator::on_stall(Instant now) {
+void Replicator::on_stall(Duration gap, Instant now) {
     ++counters_.stalls;
-    membership_.on_stall(now);
+    membership_.on_stall(gap, now);
 }
 
 // ---- What the ring brings

@@ -19,11 +19,11 @@
 
 namespace holdfast {
 
-// Keeps promised epochs beyond the life of the process (see MembershipOutput::remember).
+// Keeps promises beyond the life of the process (see MembershipOutput::remember).
 class EpochMemory {
 public:
     virtual ~EpochMemory() = default;
-    virtual void remember(GroupId group, Epoch epoch) = 0;
+    virtual void remember(GroupId group, const Promise& promise) = 0;
 };
 
 struct ReplicatorOptions {
@@ -90,7 +90,7 @@ public:
     void start(Instant now);
     void on_datagram(Bytes datagram, Instant now) { ring_.on_datagram(datagram, now); }
     void on_burst_end(Instant now);
-    void on_stall(Instant now);
+    void on_stall(Duration gap, Instant now);
     Instant next_deadline() const;
     void on_deadline(Instant now);
 
@@ -144,8 +144,8 @@ private:
         ring_.send(to, message, now);
     }
     void heartbeat_now(Instant now) override { ring_.heartbeat(true, now); }
-    void remember(GroupId group, Epoch epoch) override {
-        if (options_.memory) options_.memory->remember(group, epoch);
+    void remember(GroupId group, const Promise& promise) override {
+        if (options_.memory) options_.memory->remember(group, promise);
     }
     void on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant now) override;
     void on_lost(GroupId group, Instant now) override;

@@ -7,6 +7,8 @@ namespace holdfast {
 namespace {
 
 constexpr Instant kNever{INT64_MIN};
+constexpr int64_t kListening =
+    10;  // detection times, until who was not heard of is not there; guess
 
 uint32_t low(Incarnation i) { return static_cast<uint32_t>(i.value); }
 
@@ -31,7 +33,8 @@ Membership::Membership(const MembershipOptions& options, MembershipOutput& outpu
         CHECK(g.id.value < kMaxGroups);
         groups_[g.id.value].configured = true;
         groups_[g.id.value].order = g.order;
-        groups_[g.id.value].epoch = options.remembered[g.id.value];
+        groups_[g.id.value].epoch = options.remembered[g.id.value].epoch;
+        groups_[g.id.value].claim = options.remembered[g.id.value].claim;
     }
 }
 
@@ -95,8 +98,12 @@ bool Membership::may_transmit(GroupId group, Instant confirmed, Instant now) con
     return confirmed != kNever && now - confirmed <= silence_bound();
 }
 
-void Membership::on_stall(Instant now) {
-    for (Peer& p : peers_) p.confirmed = kNever;
+void Membership::on_stall(Duration gap, Instant now) {
+    started_ = std::min(started_ + gap, now);
+    for (Peer& p : peers_) {
+        p.confirmed = kNever;
+        if (p.heard != kNever) p.heard = std::min(p.heard + gap, now);
+    }
     output_.heartbeat_now(now);
 }
 
@@ -130,7 +137,7 @@ void Membership::lose(GroupId id, Instant now) {
     g.attempt = Attempt::none;
     g.next_try = now + options_.heartbeat;
     if (!g.held) return;
-    record_own_view(g);
+    record_own_view(g.claim);
     g.held = g.swept = false;
     ++counters_.fenced;
     output_.on_lost(id, now);
@@ -138,13 +145,20 @@ void Membership::lose(GroupId id, Instant now) {
 
 // What a claim of our own means to us once it is over: the last view that counted, as any other
 // would know it.
-void Membership::record_own_view(Group& g) {
-    g.claim.view_number = pending_.number;
-    g.claim.members = pending_.members;
-    g.claim.base_number = base_.number;
-    g.claim.base_members = base_.members;
+void Membership::record_own_view(LastClaim& claim) const {
+    claim.view_number = pending_.number;
+    claim.members = pending_.members;
+    claim.base_number = base_.number;
+    claim.base_members = base_.members;
     for (NodeId m : pending_.members)
-        g.claim.incarnations[m.value] = low(peers_[m.value].incarnation);
+        claim.incarnations[m.value] = low(peers_[m.value].incarnation);
+}
+
+void Membership::remember(GroupId id) {
+    const Group& g = groups_[id.value];
+    Promise promise{g.epoch, g.claim};
+    if (g.held) record_own_view(promise.claim);
+    output_.remember(id, promise);
 }
 
 // ---- Heartbeats
@@ -184,11 +198,15 @@ void Membership::learn_claim(GroupId id, NodeId peer, const GroupClaim& claim, I
     learn_epoch(id, claim.epoch, now);
     if (!claim.holder || claim.epoch < g.claim.epoch || claim.epoch.value == 0 || g.held) return;
     const Peer& p = peers_[peer.value];
-    if (claim.epoch > g.claim.epoch) g.next_try = now;  // that vote is settled
-    if (claim.epoch > g.claim.epoch || p.view.number >= g.claim.view_number)
+    const bool newer = claim.epoch > g.claim.epoch;
+    if (newer) g.next_try = now;  // that vote is settled
+    const bool news = newer || p.view.number > g.claim.view_number;
+    if (newer || p.view.number >= g.claim.view_number)
         g.claim = {claim.epoch,   peer,           p.incarnation,
                    p.view.number, p.view.members, p.member_incarnation,
                    p.base.number, p.base.members};
+    g.claim_heard = true;
+    if (news) remember(id);
     g.heard_holder = now;
 }
 
@@ -247,6 +265,8 @@ void Membership::reconsider_view(Instant now) {
         return;
     }
     pending_ = {pending_.number + 1, wanted};
+    for (uint8_t g = 0; g < kMaxGroups; ++g)
+        if (groups_[g].held) remember({g});
     output_.heartbeat_now(now);
     activate_if_confirmed(now);
 }
@@ -274,30 +294,32 @@ bool Membership::vacant(GroupId id, Instant now, Duration silence) const {
 }
 
 // Everyone who counted for that holder, and the holder, has started anew since: what it had is
-// gone, and none of them can commit for it.
-bool Membership::all_restarted(const LastClaim& claim) const {
-    const Incarnation holder = current(claim.holder);
-    if (holder.value == 0 || holder == claim.incarnation) return false;
-    for (NodeId m : claim.members) {
-        const Incarnation now = current(m);
-        if (now.value == 0 || low(now) == claim.incarnations[m.value]) return false;
-    }
-    return true;
+// gone, and none of them can commit for it. Who was not heard of since we started, however long we
+// listened, counts as gone: a cluster that was switched off must not wait for a machine that broke.
+bool Membership::all_restarted(const LastClaim& claim, Instant now) const {
+    const bool listened = now - started_ >= options_.detection() * kListening;
+    const auto gone = [&](NodeId n, uint32_t then) {
+        const Incarnation life = current(n);
+        return life.value == 0 ? listened : low(life) != then;
+    };
+    for (NodeId m : claim.members)
+        if (!gone(m, claim.incarnations[m.value])) return false;
+    return gone(claim.holder, low(claim.incarnation));
 }
 
 // Only a member of the last holder's view, in the life in which it was one, has what was committed.
 // The holder itself may take back what it gave up.
-bool Membership::may_adopt_from(const LastClaim& claim, NodeId candidate) const {
+bool Membership::may_adopt_from(const LastClaim& claim, NodeId candidate, Instant now) const {
     if (claim.epoch.value == 0) return true;
     if (candidate == claim.holder && current(candidate) == claim.incarnation) return true;
-    if (claim.members.has(candidate))
-        return claim.incarnations[candidate.value] == low(current(candidate));
-    return all_restarted(claim);
+    const bool member = claim.members.has(candidate) &&
+                        claim.incarnations[candidate.value] == low(current(candidate));
+    return member || all_restarted(claim, now);
 }
 
 bool Membership::eligible(const Group& g, Instant now) const {
-    if (leaving_ || !may_adopt_from(g.claim, options_.self)) return false;
-    if (g.claim.epoch.value != 0 && !all_restarted(g.claim)) return true;
+    if (leaving_ || !may_adopt_from(g.claim, options_.self, now)) return false;
+    if (g.claim.epoch.value != 0 && !all_restarted(g.claim, now)) return true;
     return alive_nodes(now).size() + 1 > options_.nodes.size() / 2 || options_.solo;
 }
 
@@ -307,7 +329,7 @@ unsigned Membership::rank(const Group& g, Instant now) const {
         if (n == options_.self) return rank;
         const bool gave_it_up = n == g.claim.holder && current(n) == g.claim.incarnation;
         if (gave_it_up || !alive(n, now) || peers_[n.value].leaving) continue;
-        rank += may_adopt_from(g.claim, n);
+        rank += may_adopt_from(g.claim, n, now);
     }
     return rank;
 }
@@ -331,11 +353,11 @@ void Membership::consider(GroupId id, Instant now) {
     }
     if (g.vacant_since == Instant::max()) g.vacant_since = now;
     if (!eligible(g, now) || now < g.next_try) return;
-    // Before anything was ever held, listen first; then the first in order goes at once, the others
-    // in turn.
+    // Before anything was ever held, or where all that was is gone, listen first; then the first in
+    // order goes at once, the others in turn.
     const bool complete = alive_nodes(now).size() + 1 == options_.nodes.size();
-    const Duration listen =
-        g.claim.epoch.value != 0 ? Duration{0} : options_.detection() * (complete ? 2 : 10);
+    const bool anew = g.claim.epoch.value == 0 || all_restarted(g.claim, now);
+    const Duration listen = anew ? options_.detection() * (complete ? 2 : kListening) : Duration{0};
     const Instant from = std::max(g.vacant_since, started_ + listen);
     if (now < from + options_.heartbeat * int64_t{rank(g, now)}) return;
     const bool stale = g.attempt != Attempt::none && now - g.attempt_since > options_.detection();
@@ -351,7 +373,7 @@ void Membership::begin(GroupId id, Attempt attempt, Instant now) {
     g.votes = NodeSet::of(options_.self);
     if (attempt == Attempt::voting) {
         g.epoch = g.wanted;
-        output_.remember(id, g.epoch);
+        remember(id);
         ++counters_.adoptions_tried;
     }
     ask(id, now);
@@ -382,7 +404,9 @@ VoteAnswer Membership::judge(NodeId from, const Adopt& adopt, Instant now) const
     if (now - started_ < options_.detection()) return VoteAnswer::listening;
     if (g.claim.epoch > adopt.claim_epoch) return VoteAnswer::newer_claim;
     if (!vacant(adopt.group, now, silence_bound())) return VoteAnswer::holder_alive;
-    if (g.claim.epoch == adopt.claim_epoch && !may_adopt_from(g.claim, from))
+    // A view that is only remembered from before a restart may be older than what the candidate
+    // knows.
+    if (g.claim_heard && g.claim.epoch == adopt.claim_epoch && !may_adopt_from(g.claim, from, now))
         return VoteAnswer::not_a_member;
     return VoteAnswer::yes;
 }
@@ -394,7 +418,7 @@ void Membership::on_adopt(NodeId from, const Adopt& adopt, Instant now) {
     if (vote.answer == VoteAnswer::yes && !adopt.probe) {
         g.attempt = Attempt::none;
         g.epoch = adopt.epoch;
-        output_.remember(adopt.group, g.epoch);
+        remember(adopt.group);
         g.next_try = now + options_.detection();
         ++counters_.votes_given;
     }
@@ -410,8 +434,11 @@ void Membership::on_vote(NodeId from, const Vote& vote, Instant now) {
     const auto views = [](const LastClaim& c) { return std::pair(c.view_number, c.base_number); };
     if (newer_claim || (vote.claim.epoch == g.claim.epoch && views(vote.claim) > views(g.claim))) {
         g.claim = vote.claim;
-        if (newer_claim)
+        g.claim_heard |= newer_claim;
+        if (newer_claim) {
             g.attempt = Attempt::none;  // what was asked rested on an old holder: think again
+            remember(vote.group);
+        }
     }
     if (vote.answer == VoteAnswer::older_epoch) learn_epoch(vote.group, vote.known, now);
     const bool mine = g.attempt != Attempt::none && vote.epoch == g.wanted &&
@@ -429,11 +456,11 @@ bool Membership::enough(NodeSet members, NodeSet votes) const {
 
 bool Membership::quorum(const Group& g, Instant now) const {
     const NodeSet members = g.claim.members;
-    if (g.claim.epoch.value == 0 || all_restarted(g.claim)) {
+    if (g.claim.epoch.value == 0 || all_restarted(g.claim, now)) {
         if (g.votes.size() > options_.nodes.size() / 2) return true;
         return options_.solo && g.votes.contains(alive_nodes(now) | NodeSet::of(options_.self));
     }
-    if (!may_adopt_from(g.claim, options_.self)) return false;
+    if (!may_adopt_from(g.claim, options_.self, now)) return false;
     if (!enough(members, g.votes)) return false;
     NodeSet asked = members;
     if (g.claim.base_number != 0 && g.claim.base_number != g.claim.view_number) {
@@ -469,6 +496,8 @@ void Membership::acquire(GroupId id, Instant now) {
     g.held = true;
     g.swept = false;
     g.claim = {g.epoch, options_.self, options_.incarnation, 0, {}, {}, 0, {}};
+    g.claim_heard = true;
+    remember(id);
     g.vacant_since = Instant::max();
     ++counters_.adoptions;
     output_.on_acquired(id, g.epoch, previous, now);
@@ -480,7 +509,7 @@ void Membership::release(GroupId id, Instant now) {
     Group& g = groups_[id.value];
     if (!g.held) return;
     ++counters_.handovers;
-    record_own_view(g);
+    record_own_view(g.claim);
     g.held = g.swept = false;
     g.next_try = now + options_.detection() * 2;
     output_.on_lost(id, now);

@@ -37,7 +37,7 @@ struct MembershipOptions {
     // Holds only what follow() allows: all workers of a node must hold the same groups.
     bool follower = false;
     std::vector<GroupOrder> groups;
-    std::array<Epoch, kMaxGroups> remembered{};  // what remember() was told in earlier lives
+    std::array<Promise, kMaxGroups> remembered{};  // what remember() was told in earlier lives
 
     Duration detection() const { return heartbeat * misses; }
 };
@@ -69,8 +69,10 @@ public:
     virtual void send_membership(NodeId to, Bytes message, Instant now) = 0;
     virtual void heartbeat_now(Instant now) = 0;
     // Must outlive this process: a vote is a promise, and a holder that we voted away must not find
-    // us having forgotten it after a restart. Called before the promise is made, once an adoption.
-    virtual void remember(GroupId group, Epoch epoch) = 0;
+    // us having forgotten it after a restart, nor may an adopter hear from us of an older claim
+    // than the last we knew. Called before the promise is made, a few times an adoption and once a
+    // view.
+    virtual void remember(GroupId group, const Promise& promise) = 0;
     // This node holds the group under `epoch`; nothing may leave before may_transmit().
     virtual void on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant now) = 0;
     // Another node does, or may: everything about the group's sessions must be dropped silently.
@@ -101,8 +103,9 @@ public:
     void set_swept(GroupId group, bool swept) { groups_[group.value].swept = swept; }
     // The groups that a follower may hold, one bit each.
     void follow(uint16_t groups) { allowed_ = groups; }
-    // All confirmations are void: this process was not running for a while.
-    void on_stall(Instant now);
+    // This process was not running for `gap`, or its clock jumped by as much. All confirmations are
+    // void, and who was not listened to has not been silent.
+    void on_stall(Duration gap, Instant now);
     // Gives up a group, or all and for good: the next in order may take it at once.
     void release(GroupId group, Instant now);
     void leave(Instant now);
@@ -162,8 +165,9 @@ private:
         std::vector<NodeId> order;
         bool held = false;  // by this node
         bool swept = false;
-        Epoch epoch;      // highest seen or promised
-        LastClaim claim;  // with the highest view of that holder that anybody told us
+        Epoch epoch;               // highest seen or promised
+        LastClaim claim;           // with the highest view of that holder that anybody told us
+        bool claim_heard = false;  // in this life; else only remembered
         Instant heard_holder{INT64_MIN};
         Instant vacant_since = Instant::max();
         Attempt attempt = Attempt::none;
@@ -179,8 +183,8 @@ private:
     }
     Incarnation current(NodeId node) const;
     bool vacant(GroupId id, Instant now, Duration silence) const;
-    bool all_restarted(const LastClaim& claim) const;
-    bool may_adopt_from(const LastClaim& claim, NodeId candidate) const;
+    bool all_restarted(const LastClaim& claim, Instant now) const;
+    bool may_adopt_from(const LastClaim& claim, NodeId candidate, Instant now) const;
     bool eligible(const Group& group, Instant now) const;
     unsigned rank(const Group& group, Instant now) const;
     void consider(GroupId id, Instant now);
@@ -191,7 +195,8 @@ private:
     bool quorum(const Group& group, Instant now) const;
     void acquire(GroupId id, Instant now);
     void lose(GroupId id, Instant now);
-    void record_own_view(Group& group);
+    void record_own_view(LastClaim& claim) const;
+    void remember(GroupId id);
     void learn_epoch(GroupId id, Epoch epoch, Instant now);
     void learn_claim(GroupId id, NodeId peer, const GroupClaim& claim, Instant now);
     void on_adopt(NodeId from, const Adopt& adopt, Instant now);

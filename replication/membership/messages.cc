@@ -13,6 +13,28 @@ void take_members(ByteReader& r, NodeSet& members, MemberIncarnations& incarnati
     for (NodeId n : members) incarnations[n.value] = r.le<uint32_t>();
 }
 
+void put_claim(ByteWriter& w, const LastClaim& claim) {
+    w.le<uint64_t>(claim.epoch.value);
+    w.le<uint8_t>(claim.holder.value);
+    w.le<uint64_t>(claim.incarnation.value);
+    w.le<uint64_t>(claim.view_number);
+    put_members(w, claim.members, claim.incarnations);
+    w.le<uint64_t>(claim.base_number);
+    w.le<uint32_t>(claim.base_members.bits());
+}
+
+// Whether it names a node that can be.
+bool take_claim(ByteReader& r, LastClaim& claim) {
+    claim.epoch.value = r.le<uint64_t>();
+    claim.holder.value = r.le<uint8_t>();
+    claim.incarnation.value = r.le<uint64_t>();
+    claim.view_number = r.le<uint64_t>();
+    take_members(r, claim.members, claim.incarnations);
+    claim.base_number = r.le<uint64_t>();
+    claim.base_members = NodeSet(r.le<uint32_t>());
+    return claim.holder.value < kMaxNodes;
+}
+
 ByteReader body_of(Bytes bytes, MessageType type) {
     ByteReader r(bytes);
     if (r.le<uint8_t>() != static_cast<uint8_t>(type)) return ByteReader({});
@@ -85,6 +107,21 @@ std::optional<MemberStatus> parse_status_body(Bytes bytes) {
     return body;
 }
 
+size_t emit(const Promise& promise, MutableBytes to) {
+    ByteWriter w(to);
+    w.le<uint64_t>(promise.epoch.value);
+    put_claim(w, promise.claim);
+    return w.ok() ? w.used() : 0;
+}
+
+std::optional<Promise> parse_promise(Bytes bytes) {
+    ByteReader r(bytes);
+    Promise promise;
+    promise.epoch.value = r.le<uint64_t>();
+    if (!take_claim(r, promise.claim) || !r.done()) return std::nullopt;
+    return promise;
+}
+
 size_t emit(const Adopt& adopt, MutableBytes to) {
     ByteWriter w(to);
     w.le<uint8_t>(static_cast<uint8_t>(MessageType::adopt));
@@ -115,13 +152,7 @@ size_t emit(const Vote& vote, MutableBytes to) {
     w.le<uint8_t>(static_cast<uint8_t>(vote.answer));
     w.le<uint64_t>(vote.epoch.value);
     w.le<uint64_t>(vote.known.value);
-    w.le<uint64_t>(vote.claim.epoch.value);
-    w.le<uint8_t>(vote.claim.holder.value);
-    w.le<uint64_t>(vote.claim.incarnation.value);
-    w.le<uint64_t>(vote.claim.view_number);
-    put_members(w, vote.claim.members, vote.claim.incarnations);
-    w.le<uint64_t>(vote.claim.base_number);
-    w.le<uint32_t>(vote.claim.base_members.bits());
+    put_claim(w, vote.claim);
     return w.ok() ? w.used() : 0;
 }
 
@@ -134,15 +165,8 @@ std::optional<Vote> parse_vote(Bytes bytes) {
     const uint8_t answer = r.le<uint8_t>();
     vote.epoch.value = r.le<uint64_t>();
     vote.known.value = r.le<uint64_t>();
-    vote.claim.epoch.value = r.le<uint64_t>();
-    vote.claim.holder.value = r.le<uint8_t>();
-    vote.claim.incarnation.value = r.le<uint64_t>();
-    vote.claim.view_number = r.le<uint64_t>();
-    take_members(r, vote.claim.members, vote.claim.incarnations);
-    vote.claim.base_number = r.le<uint64_t>();
-    vote.claim.base_members = NodeSet(r.le<uint32_t>());
-    if (!r.done() || probe > 1 || vote.group.value >= kMaxGroups) return std::nullopt;
-    if (vote.claim.holder.value >= kMaxNodes) return std::nullopt;
+    const bool named = take_claim(r, vote.claim);
+    if (!r.done() || !named || probe > 1 || vote.group.value >= kMaxGroups) return std::nullopt;
     if (answer > static_cast<uint8_t>(VoteAnswer::listening)) return std::nullopt;
     vote.answer = static_cast<VoteAnswer>(answer);
     return vote;

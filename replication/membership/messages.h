@@ -57,6 +57,17 @@ struct LastClaim {
     friend bool operator==(const LastClaim&, const LastClaim&) = default;
 };
 
+// What a node must know of a group after a restart: the highest epoch that it promised, and the
+// last claim it knew, so that nobody adopts from an older one with its vote.
+struct Promise {
+    static constexpr size_t kMaxSize = 256;
+    Epoch epoch;
+    LastClaim claim;
+    friend bool operator==(const Promise&, const Promise&) = default;
+};
+size_t emit(const Promise& promise, MutableBytes to);
+std::optional<Promise> parse_promise(Bytes bytes);
+
 // "I want group `group` under `epoch`; the last holder I know of is gone." A probe asks without
 // binding anyone, so that a node which cannot win disturbs nobody (compare Raft's pre-vote, Ongaro
 // 2014, section 9.6).

@@ -88,7 +88,8 @@ typedef Status { bool sent; byte epoch, got, knows }
 /* Each node. */
 bool up[N], held[N], weak[N]; /* weak: restarted, without what it should keep until it was resynced */
 byte epoch[N];                /* highest seen or promised */
-byte promised[N];             /* what of it outlives a restart (EpochMemory) */
+byte promised[N];             /* what of it outlives a restart (Membership::remember), as claims do */
+bool remembers[N];            /* its claim is of a former life, and its view perhaps an old one */
 byte kept[N];                 /* of the item, in its store */
 Claim claim[N];
 /* As a holder: its state, its views (counting 0: none yet), who joins. */
@@ -267,6 +268,11 @@ inline heartbeat(n, m) { /* Membership::on_heartbeat, learn_claim */
         seen[AT(m, n)] = number[n];
         if
         :: !held[m] ->
+            remembers[m] = false;
+            if
+            :: claim[m].epoch < epoch[n] || claim[m].number < number[n] -> promised[m] = epoch[m]
+            :: else
+            fi;
             claim[m].epoch = epoch[n];
             claim[m].number = number[n];
             claim[m].members = pending[n];
@@ -356,6 +362,7 @@ inline acquire(n) { /* count_votes, quorum, acquire, Replicator::on_swept_fragme
         base[n] = pending[n];
         number[n] = 1;
         votes[n] = 0;
+        remembers[n] = false;
         claim[n].epoch = epoch[n];
         claim[n].number = 0;
         claim[n].members = 0;
@@ -369,7 +376,7 @@ inline acquire(n) { /* count_votes, quorum, acquire, Replicator::on_swept_fragme
 inline answer(m, n) { /* Membership::judge, on_adopt, on_vote */
     atomic {
         up[m] && up[n] && !held[m] && wanted[n] != 0 && wanted[n] >= epoch[m] && !HAS(votes[n], m) &&
-            claim[m].epoch <= claim[n].epoch && (claim[m].epoch < claim[n].epoch || MAY_ADOPT(m, n)) ->
+            claim[m].epoch <= claim[n].epoch && (claim[m].epoch < claim[n].epoch || remembers[m] || MAY_ADOPT(m, n)) ->
         epoch[m] = PROMISE(epoch[m], wanted[n]);
         promised[m] = PROMISE(promised[m], wanted[n]);
         wanted[m] = 0;
@@ -412,9 +419,18 @@ inline die(x) {
         up[x] = false
     }
 }
-inline restart(x) { /* empty, but for the epochs */
+inline restart(x) { /* empty, but for what it remembers */
     atomic {
         !up[x] -> up[x] = true;
+        if
+        :: held[x] ->
+            claim[x].number = number[x];
+            claim[x].members = pending[x];
+            claim[x].base = base[x];
+            claim[x].lives = pending[x]
+        :: else
+        fi;
+        remembers[x] = true;
         epoch[x] = promised[x];
         weak[x] = true;
         held[x] = false;
@@ -423,11 +439,6 @@ inline restart(x) { /* empty, but for the epochs */
         wanted[x] = 0;
         votes[x] = 0;
         forget_ring(x);
-        claim[x].epoch = 0;
-        claim[x].number = 0;
-        claim[x].members = 0;
-        claim[x].base = 0;
-        claim[x].lives = 0;
         k = 0;
         do
         :: k < N ->

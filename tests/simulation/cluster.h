@@ -116,14 +116,16 @@ private:
         uint8_t id = 0;
         bool paused = false;
         std::unique_ptr<Worker> worker;
-        std::array<Epoch, kMaxGroups> remembered{};
+        std::array<Promise, kMaxGroups> remembered{};
         std::vector<std::vector<std::byte>> recorded;
         void transmit(Side side, Bytes frame) override { cluster->leave(*this, side, frame); }
         void multicast(Bytes datagram) override;
         void unicast(NodeId to, Bytes datagram) override {
             cluster->post_ring(id, to.value, datagram);
         }
-        void remember(GroupId group, Epoch epoch) override { remembered[group.value] = epoch; }
+        void remember(GroupId group, const Promise& promise) override {
+            remembered[group.value] = promise;
+        }
     };
     struct Event {
         Instant at;
