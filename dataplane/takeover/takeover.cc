@@ -53,10 +53,15 @@ Published Takeover::publish(SessionIndex index, Instant now) {
     header += append_relay(index, now, MutableBytes(buffer).subspan(header));
     const Published h = replicator_.publish(id_of(session_key(s), FragmentKind::header), s.group,
                                             s.header_version, Bytes(buffer).first(header), now);
+    // What else a TLS session cannot be carried on without was published before this.
+    NodeSet owners = h.owners;
+    if (tls_of(index))
+        for (const FragmentKind kind : {FragmentKind::credential, FragmentKind::segment})
+            owners = owners | replicator_.owners(id_of(session_key(s), kind).slot());
     const size_t alias = write_alias(s, buffer);
     const Published a = replicator_.publish(id_of(alias_key(s), FragmentKind::alias), s.group,
                                             s.header_version, Bytes(buffer).first(alias), now);
-    return {std::max(h.position, a.position), h.owners, a.owners};
+    return {std::max(h.position, a.position), owners, a.owners};
 }
 
 void Takeover::publish_header(SessionIndex index, Instant now) {
@@ -256,7 +261,7 @@ uint32_t Takeover::republish(uint32_t cursor, unsigned budget, Instant now) {
 std::optional<SessionIndex> Takeover::take(const Fragment& fragment, Instant now) {
     switch (fragment.id.kind) {
         case FragmentKind::header:
-            return restore(fragment, now);
+            return waits_for_all(fragment) ? std::nullopt : restore(fragment, now);
         case FragmentKind::segment:
             if (const SessionIndex index = find(fragment.id.session))
                 apply_segment(index, fragment, now);
@@ -278,6 +283,22 @@ std::optional<SessionIndex> Takeover::take(const Fragment& fragment, Instant now
     return std::nullopt;
 }
 
+// The mode of a session that can be carried on only from the newest state there is, which is known
+// when all has been gathered. Of a TLS session writing goes on from there or not at all, until it
+// is over; of a proxied one that went on when one owner of several knew, each other would begin it
+// anew.
+std::optional<Mode> Takeover::waits_for_all(const Fragment& header) const {
+    Bytes rest;
+    const auto session = read_header(header, services_, rest);
+    if (!session) return std::nullopt;
+    const Service& service = services_[session->service];
+    if (service.mode == Mode::forward) return std::nullopt;
+    const auto state = read_relay_state(rest, {});
+    const bool over = state && state->stage == RelayStage::closing;
+    if (service.mode == Mode::proxy ? service.commit == Commit::all : over) return std::nullopt;
+    return service.mode;
+}
+
 SessionIndex Takeover::find(const SessionKey& key) const {
     const auto flow = parse_session_key(key);
     if (!flow) return {};
@@ -292,10 +313,6 @@ std::optional<SessionIndex> Takeover::restore(const Fragment& header, Instant no
         ++counters_.unreadable;
         return std::nullopt;
     }
-    // Writing goes on from the newest state there is or not at all: that is known when all has been
-    // gathered.
-    const bool over = relay_state && relay_state->stage == RelayStage::closing;
-    if (services_[session->service].mode == Mode::tls && !over) return std::nullopt;
     if (const SessionIndex known = find(header.id.session)) {
         Session& s = *forwarder_.sessions().get(known);
         const bool same = backend_key(s) == backend_key(*session);
@@ -335,14 +352,21 @@ std::optional<SessionIndex> Takeover::restore(const Fragment& header, Instant no
 }
 
 std::vector<SessionIndex> Takeover::restore_gathered(GroupId group, Instant now) {
-    std::vector<SessionKey> keys;
-    replicator_.store().walk(0, [&](const Fragment& f) {
-        if (f.group == group && f.id.kind == FragmentKind::credential) keys.push_back(f.id.session);
+    const FragmentStore& store = replicator_.store();
+    std::vector<SessionKey> tls, proxied;
+    store.walk(0, [&](const Fragment& f) {
+        if (f.group != group) return true;
+        if (f.id.kind == FragmentKind::credential) tls.push_back(f.id.session);
+        if (f.id.kind == FragmentKind::header && waits_for_all(f) == Mode::proxy)
+            proxied.push_back(f.id.session);
         return true;
     });
     std::vector<SessionIndex> restored;
-    for (const SessionKey& key : keys)
+    for (const SessionKey& key : tls)
         if (const auto index = restore_tls(key, now)) restored.push_back(*index);
+    for (const SessionKey& key : proxied)
+        if (const auto index = restore(*store.find(id_of(key, FragmentKind::header)), now))
+            restored.push_back(*index);
     return restored;
 }
 

@@ -66,8 +66,8 @@ public:
 
     // Takes in a fragment of a group just acquired; the session when it was restored by this one.
     std::optional<SessionIndex> take(const Fragment& fragment, Instant now);
-    // All fragments of a group just acquired are in the store that there are: carries its TLS
-    // sessions on.
+    // All fragments of a group just acquired are in the store that there are: carries on the
+    // sessions that waited for that.
     std::vector<SessionIndex> restore_gathered(GroupId group, Instant now);
     // The session that a fragment's key names, if it is here.
     SessionIndex find(const SessionKey& key) const;
@@ -81,6 +81,7 @@ public:
     const TakeoverCounters& counters() const { return counters_; }
 
 private:
+    std::optional<Mode> waits_for_all(const Fragment& header) const;
     std::optional<SessionIndex> restore(const Fragment& header, Instant now);
     void apply_segment(SessionIndex index, const Fragment& segment, Instant now);
     std::optional<SessionIndex> restore_tls(const SessionKey& key, Instant now);

@@ -10,7 +10,8 @@ std::string missing_copies(const Worker& from, SessionIndex index, const CopiesW
                            std::span<const Worker* const> nodes, Instant now) {
     const NodeSet members = from.replicator().membership().view().members;
     const Session& s = *from.forwarder().sessions().get(index);
-    unsigned headers = 0, aliases = 0, dead = 0;
+    const bool tls = wanted.agreed && wanted.services[s.service].mode == Mode::tls;
+    unsigned headers = 0, aliases = 0, credentials = 0, segments = 0, dead = 0;
     for (NodeId n : members) {
         const Worker* keeper = nodes[n.value];
         if (!keeper) {
@@ -26,14 +27,21 @@ std::string missing_copies(const Worker& from, SessionIndex index, const CopiesW
             headers += session && (!wanted.agreed || tells);
         }
         aliases += store.find({alias_key(s), FragmentKind::alias, 0}).has_value();
+        credentials += store.find({session_key(s), FragmentKind::credential, 0}).has_value();
+        segments += store.find({session_key(s), FragmentKind::segment, 0}).has_value();
     }
     // Of the copies asked for, one on a member that died this moment is not seen.
     const unsigned asked =
-        wanted.commit == Commit::all ? std::min(wanted.copies, members.size()) : 1;
+        wanted.commit == Commit::all || tls ? std::min(wanted.copies, members.size()) : 1;
     const unsigned least = asked - std::min(dead, 1u);
-    if (headers >= least && aliases >= least) return "";
-    return "left with " + std::to_string(headers) + " headers and " + std::to_string(aliases) +
-           " aliases held elsewhere, of " + std::to_string(least);
+    const bool secrets = !tls || (credentials >= least && segments >= least);
+    if (headers >= least && aliases >= least && secrets) return "";
+    std::string left = "left with " + std::to_string(headers) + " headers and " +
+                       std::to_string(aliases) + " aliases";
+    if (tls)
+        left += ", " + std::to_string(credentials) + " credentials and " +
+                std::to_string(segments) + " segments";
+    return left + " held elsewhere, of " + std::to_string(least);
 }
 
 bool all_covered(const Worker& holder, GroupId group, unsigned copies,

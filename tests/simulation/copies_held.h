@@ -12,7 +12,7 @@ struct CopiesWanted {
     Commit commit = Commit::all;
     unsigned copies = 2;
     std::span<const Service> services{};
-    bool agreed = false;  // and what was agreed with the backend
+    bool agreed = false;  // and what was agreed with the backend, and what TLS goes on from
 };
 
 // "" or what is missing. `nodes` by id; none: dead. One copy on a node that died this moment
