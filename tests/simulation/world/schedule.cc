@@ -52,13 +52,27 @@ void draw_odd_fault(Random& random, unsigned nodes, std::vector<Fault>& faults) 
     faults.insert(faults.begin() + before, f);
 }
 
+void draw_host_fault(Random& random, std::vector<Fault>& faults) {
+    if (!random.chance(0.25)) return;
+    Fault f;
+    f.kind = Fault::Kind::host_link;
+    f.at = between(random, 5, 400);
+    f.lasts = between(random, 10, 800);
+    f.node = static_cast<uint8_t>(random.below(4));
+    faults.push_back(f);
+}
+
 std::string to_string(const Fault& f) {
-    constexpr const char* kNames[] = {
-        "kill",  "pause",      "cut_ring",     "deaf",          "mute",         "handover",
-        "stall", "clock_jump", "clients_link", "backends_link", "ring_weather", "wire_weather"};
+    constexpr const char* kNames[] = {"kill",         "pause",         "cut_ring",  "deaf",
+                                      "mute",         "handover",      "stall",     "clock_jump",
+                                      "clients_link", "backends_link", "host_link", "ring_weather",
+                                      "wire_weather"};
     std::string text = std::string(kNames[static_cast<int>(f.kind)]) + " after " +
                        std::to_string(f.at.as_milliseconds()) + " ms, for " +
                        std::to_string(f.lasts.as_milliseconds()) + " ms";
+    if (f.kind == Fault::Kind::host_link)
+        return text + (f.node & 2 ? ", backend of IPv" : ", clients of IPv") +
+               (f.node & 1 ? "6" : "4");
     if (f.is_of_hosts()) return text;
     if (f.is_weather()) return text + ", " + std::to_string(f.chance * 100) + " %";
     return text + (f.node == Fault::kHolder ? ", the holder" : ", node " + std::to_string(f.node));

@@ -57,6 +57,9 @@ void World::draw() {
     faults_ = draw_faults(random_, temper_, options_.nodes, options_.failovers);
     Random odd(mix64(options_.seed + 3'000'003));
     draw_odd_fault(odd, options_.nodes, faults_);
+    Random later(mix64(options_.seed + 4'000'003));
+    draw_host_fault(later, faults_);
+    keeps_attributes_ = temper_ == Temper::orderly && later.chance(0.25);
     for (unsigned n = 0; n < options_.sessions; ++n) {
         Talk t;
         t.number = n;
@@ -327,9 +330,9 @@ std::string World::describe() const {
     return std::string(kModes[static_cast<int>(mode_)]) + ", " +
            (temper_ == Temper::orderly ? "orderly" : "rough") + ", copies " +
            std::to_string(copies_) + ", commit " + (commit_ == Commit::all ? "all" : "any") +
-           (durability_ == Durability::payload ? ", payload kept" : "") + ", " +
-           std::to_string(options_.nodes) + " nodes, " + std::to_string(options_.sessions) +
-           " connections";
+           (durability_ == Durability::payload ? ", payload kept" : "") +
+           (keeps_attributes_ ? ", attributes" : "") + ", " + std::to_string(options_.nodes) +
+           " nodes, " + std::to_string(options_.sessions) + " connections";
 }
 
 }  // namespace holdfast::simulation

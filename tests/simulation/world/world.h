@@ -70,7 +70,7 @@ private:
         NodeSeen seen;
         std::unique_ptr<InlineHandshakes> handshakes;
         std::unique_ptr<Worker> worker;
-        std::array<Epoch, kMaxGroups> remembered{};
+        std::array<Promise, kMaxGroups> remembered{};
         int64_t clock_offset = 0, drift_ppm = 0;
         Instant polled{};     // its own clock
         Instant next_poll{};  // the world's
@@ -83,7 +83,9 @@ private:
         void transmit(Side side, Bytes frame) override { world->leave(*this, side, frame); }
         void multicast(Bytes datagram) override;
         void unicast(NodeId to, Bytes datagram) override;
-        void remember(GroupId group, Epoch epoch) override { remembered[group.value] = epoch; }
+        void remember(GroupId group, const Promise& promise) override {
+            remembered[group.value] = promise;
+        }
     };
 
     void draw();
@@ -125,7 +127,11 @@ private:
     // The node it is about; none: it had no object.
     std::optional<uint8_t> begin(size_t number);
     void end(size_t number, uint8_t node);
+    void unplug(const Fault& f, bool on);
     void mend_all();
+    void set_attributes(size_t round);
+    bool attributes_kept();
+    void check_attributes();
     Node* holder();
     bool settled();
     bool covered();
@@ -153,7 +159,9 @@ private:
     Commit commit_ = Commit::all;
     Durability durability_ = Durability::state;
     std::vector<Fault> faults_;
-    std::array<bool, 3> unplugged_{};  // hosts, by side
+    std::array<std::array<bool, 2>, 3> unplugged_{};  // hosts, by side and family
+    bool keeps_attributes_ = false;
+    std::map<Endpoint, std::string> attributes_;  // of clients' sessions: what was set last
     std::vector<Talk> talks_;
     std::vector<std::unique_ptr<Node>> nodes_;
     std::vector<NodeSeen> seen_;

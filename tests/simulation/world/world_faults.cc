@@ -34,10 +34,18 @@ bool World::covered() {
     return all_covered(*h->worker, kGroup, copies_, workers);
 }
 
+void World::unplug(const Fault& f, bool on) {
+    const bool backend =
+        f.kind == Fault::Kind::backends_link || (f.kind == Fault::Kind::host_link && f.node & 2);
+    auto& families = unplugged_[static_cast<size_t>(backend ? Side::back : Side::front)];
+    for (size_t family = 0; family < families.size(); ++family)
+        if (f.kind != Fault::Kind::host_link || (f.node & 1) == family) families[family] = on;
+}
+
 std::optional<uint8_t> World::begin(size_t number) {
     const Fault& f = faults_[number];
-    Node* n = f.node == Fault::kHolder ? holder() : nodes_[f.node].get();
-    if (!n || !n->worker) return std::nullopt;
+    Node* n = f.node == Fault::kHolder ? holder() : nodes_[f.is_of_hosts() ? 0 : f.node].get();
+    if (!n || (!n->worker && !f.is_of_hosts())) return std::nullopt;
     if (options_.recorder)
         options_.recorder->say(now_, "FAULT " + std::to_string(number) + " " + to_string(f) +
                                          ": node " + std::to_string(n->seen.id));
@@ -69,10 +77,9 @@ std::optional<uint8_t> World::begin(size_t number) {
             n->clock_offset += f.lasts.ns;
             break;
         case Fault::Kind::clients_link:
-            unplugged_[static_cast<size_t>(Side::front)] = true;
-            break;
         case Fault::Kind::backends_link:
-            unplugged_[static_cast<size_t>(Side::back)] = true;
+        case Fault::Kind::host_link:
+            unplug(f, true);
             break;
         case Fault::Kind::ring_weather:
         case Fault::Kind::wire_weather:
@@ -91,8 +98,7 @@ void World::end(size_t number, uint8_t node) {
     if (f.kind == Fault::Kind::cut_ring) n.seen.ring_cut = false;
     if (f.kind == Fault::Kind::deaf) n.deaf = false;
     if (f.kind == Fault::Kind::mute) n.mute = false;
-    if (f.kind == Fault::Kind::clients_link) unplugged_[static_cast<size_t>(Side::front)] = false;
-    if (f.kind == Fault::Kind::backends_link) unplugged_[static_cast<size_t>(Side::back)] = false;
+    if (f.is_of_hosts()) unplug(f, false);
     trace();
 }
 
@@ -111,12 +117,15 @@ void World::orderly() {
     for (size_t i = 0; i < faults_.size() && !unsafe(); ++i) {
         if (faults_[i].is_weather() || options_.without.contains(i)) continue;
         run_until(never, faults_[i].at);
+        set_attributes(i);
         const auto node = begin(i);
         run_until(never, faults_[i].lasts);
         if (node) end(i, *node);
-        if (!run_until([&] { return settled() && covered(); }, kTimeToRecover) && !unsafe())
+        const auto whole = [&] { return settled() && covered() && attributes_kept(); };
+        if (!run_until(whole, kTimeToRecover) && !unsafe())
             return stand_still("sessions were not covered again after fault " + std::to_string(i) +
                                " (I7)");
+        check_attributes();
     }
 }
 

@@ -26,6 +26,12 @@ uint64_t hash_of(Bytes octets) {
     return h;
 }
 
+// Hosts are told apart by the families they speak: each side has one of either.
+bool is_ipv6(Bytes frame) {
+    const auto ethernet = parse_ethernet(frame);
+    return ethernet && ethernet->type == kEtherTypeIpv6;
+}
+
 }  // namespace
 
 void World::note(std::string_view kind, Bytes octets) {
@@ -48,7 +54,7 @@ double World::weather(Fault::Kind kind) const {
 
 // Lost, doubled, late or broken, each with the chance of the weather.
 void World::travel(Event event, Fault::Kind kind, uint64_t spread_us) {
-    if (unplugged_[static_cast<size_t>(event.side)]) return;
+    if (unplugged_[static_cast<size_t>(event.side)][is_ipv6(event.octets)]) return;
     const double chance = weather(kind);
     event.at =
         now_ + Duration::microseconds(50 + static_cast<int64_t>(network_random_.below(spread_us)));
