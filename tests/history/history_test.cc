@@ -276,6 +276,16 @@ TEST_P(BothModes, WhatTheCaptureMissedIsNotWell) {
     EXPECT_EQ(j.judged, 1u);
 }
 
+TEST_P(BothModes, AMissedFrameDoesNotExcuseEverything) {
+    for (int i = 0; i < 3; ++i) {
+        World::Pair& p = exchange();
+        p.backend.octets(kDown, 1400, kMore);
+        World::acknowledge(p, kDown, 2800);
+    }
+    w.missed = 1;
+    w.expect_wrong("1 missed frames do not explain why 3 connections cannot be judged");
+}
+
 TEST(Proxied, MatchesHalfConversationsOfWhichOneFitsOnlyOnePartner) {
     World w(Between::proxy);
     World::Pair &p = w.open(), &q = w.open();

@@ -229,6 +229,11 @@ Judgement judge(const End& clients, const End& backends, Between between) {
     judge_ends(clients, "client", j, alone);
     judge_ends(backends, "backend", j, alone);
     if (!alone) judge_pairs(clients, backends, between, j);
+    // Without a frame of its own, a connection at one end and what remains of it at the other.
+    const uint64_t missed = clients.missed + backends.missed;
+    if (missed > 0 && j.connections - j.judged > 2 * missed)
+        j.wrong.push_back(number(missed) + " missed frames do not explain why " +
+                          number(j.connections - j.judged) + " connections cannot be judged");
     return j;
 }
 
