@@ -4,7 +4,7 @@
     tests/fuzz/run.py [--seconds 60] [--seed N] [--build build-fuzz] [--json FILE] [NAME...]   NAME: part of a fuzzer's name
 
 With a seed every run tries the same inputs in the same order, as many as there is time for; without one it goes
-where none went before.
+where none went before. Places are edges of the code that were taken; features also count how often, and what was compared.
 
 What a fuzzer finds new stays in BUILD/found/NAME; make it part of the corpus by copying it to tests/fuzz/corpus/NAME.
 An input that breaks it is kept there too (crash-..., timeout-..., oom-...), told, and printed in base64, with how to
@@ -82,12 +82,12 @@ def run_one(name, folder, seconds, seed, running):
     output = output.decode(errors="replace")
     inputs = re.search(r"number_of_executed_units:\s*(\d+)", output)
     new = re.search(r"new_units_added:\s*(\d+)", output)
-    cover = re.findall(r"cov: (\d+)", output)
+    cover = re.findall(r"cov: (\d+) ft: (\d+)", output)
     ok = ended and process.returncode == 0 and inputs is not None
     text = f"exit code {process.returncode}"
     if ok:
         text = (f"{inputs[1]} inputs from {sum(len(os.listdir(c)) for c in kept(name))} kept ones, {new[1]} new ones kept"
-                + (f", {cover[-1]} places reached" if cover else ""))
+                + (f", {cover[-1][0]} places reached, {cover[-1][1]} features" if cover else ""))
     print(f"{'ok' if ok else 'FAIL':4} fuzz {name}: {text} ({time.monotonic() - began:.1f} s)", flush=True)
     if not ok:
         print(how_it_broke(name, folder, output) if ended else f"{name} did not end in time", flush=True)

@@ -19,6 +19,7 @@ PORTS = (REDIS, POSTGRES, IPERF)
 BLOW_EVERY_S = 0.5
 TOOL_TIMEOUT_S = 90
 SECONDS = 5
+RATE = 25_000_000  # octets a second of what has no end of its own: a history of it has to be kept
 
 
 def inside(lab, host, argv, **options):
@@ -121,7 +122,8 @@ def pgbench(lab, host):
 def iperf3(lab, host):
     verdict = {}
     for way, words in (("to the server", []), ("from the server", ["-R"])):
-        code, said = inside(lab, "c1", ["iperf3", "-c", host, "-p", IPERF, "--json", "-t", SECONDS // 2 + 1, "-P", 2, *words])
+        code, said = inside(lab, "c1", ["iperf3", "-c", host, "-p", IPERF, "--json", "-t", SECONDS // 2 + 1, "-P", 2, "-b",
+                                        f"{RATE * 4}", *words])
         told = json.loads(said)
         end = told.get("end", {})
         moved = end.get("sum_received", {}).get("bytes", 0)
@@ -148,7 +150,7 @@ def h2load(lab, host):
 
 
 def wrk(lab, host):
-    code, said = inside(lab, "c1", ["wrk", "-t", 1, "-c", 10, "-d", f"{SECONDS}s", "--timeout", "10s", f"{web(lab, host)}/1m"])
+    code, said = inside(lab, "c1", ["wrk", "-t", 1, "-c", 10, "-d", f"{SECONDS}s", "--timeout", "10s", f"{web(lab, host)}/rate/{RATE // 10}/1m"])
     return {"exit": code, "socket errors": "Socket errors" in said, "other answers": "Non-2xx" in said,
             "some": number(r"(\d+) requests in", said) > 0}
 

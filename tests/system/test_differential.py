@@ -1,8 +1,9 @@
 """A failover appliance is invisible: tools that know nothing of it come to the same verdict with it, without it, and with a
-failover every half a second."""
+failover every half a second; and then both ends have seen the same streams."""
 from tests.system.differential import (PLAIN, PORTS, SCRIPTS, TUNNEL_SCRIPTS, WAYS, WEB, Failovers, placed, start_servers,
                                        verdicts)
 from tests.system.harness import accept, check, limit, plan
+from tests.system.history import figures, recorded, wrong_in
 
 
 def direct(case, tools):
@@ -22,12 +23,13 @@ def same_verdicts(case, mode, tools):
             start_servers(lab)
         wrong = differences(wanted, verdicts(lab, plan.VIP4, tools), "through Holdfast")
         with Failovers(lab) as failovers:
-            found = verdicts(lab, plan.VIP4, tools)
-        wrong += differences(wanted, found, f"with {failovers.count} failovers")
+            found, histories = recorded(lab, plan.VIP4, tools)
+        wrong += differences(wanted, found, f"with {failovers.count} failovers") + wrong_in(histories)
         check(not wrong, "; ".join(wrong))
         check(failovers.trouble is None, f"failovers: {failovers.trouble}")
         check(failovers.count >= len(tools), f"{failovers.count} failovers while {len(tools)} tools ran are too few")
-        return f"{', '.join(t.__name__ for t in tools)}: the same, direct, through, and with {failovers.count} failovers"
+        return (f"{', '.join(t.__name__ for t in tools)}: the same, direct, through, and with {failovers.count} failovers; "
+                f"{figures(histories)}")
 
 
 @accept(1, "tools of others come to the same verdict, forwarded", part="differential")

@@ -118,7 +118,7 @@ class Lab:
         to = Path(f"/tmp/holdfast-lab-{self.name}")
         shutil.rmtree(to, ignore_errors=True)
         to.mkdir(mode=0o755)
-        for pattern in ("*.log", "*/*.toml", "*.json", "*/nginx-error.log", "*.pcap"):
+        for pattern in ("*.log", "*/*.toml", "*.json", "*/nginx-error.log", "*.pcap", "*.csv"):
             for file in self.folder.glob(pattern):
                 shutil.copy(file, to / str(file.relative_to(self.folder)).replace("/", "-"))
         return to
