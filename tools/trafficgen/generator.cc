@@ -113,12 +113,6 @@ Phase Generator::phase() {
     in_loop([&] { phase = engine_->phase(); });
     return phase;
 }
-uint64_t Generator::outstanding() {
-    uint64_t n = 0;
-    in_loop([&] { n = engine_->detector().outstanding(); });
-    return n;
-}
-
 Snapshot Generator::snapshot() {
     Snapshot s;
     in_loop([&] {

@@ -43,8 +43,8 @@ public:
     void hang_up();
 
     const Profile& profile() const { return options_.engine.profile; }
+    uint64_t seed() const { return options_.engine.seed; }
     Phase phase();
-    uint64_t outstanding();
     Snapshot snapshot();
     std::string extended_port_stats() const;
 

@@ -4,8 +4,8 @@
 
 #include <cstdio>
 
-#include "tools/trafficgen/batch.h"
 #include "tools/trafficgen/options.h"
+#include "tools/trafficgen/session.h"
 
 int main(int argc, char** argv) {
     using namespace holdfast::gen;
@@ -20,5 +20,5 @@ int main(int argc, char** argv) {
         fmt::print(stderr, "holdfast-gen: {}\n", generator.error());
         return 1;
     }
-    return run(**generator, *options);
+    return Session(**generator, *options).run();
 }

@@ -5,9 +5,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <fstream>
 #include <sstream>
+
+#include "tools/trafficgen/command.h"
 
 namespace holdfast::gen {
 namespace {
@@ -108,7 +109,6 @@ void declare_run(CLI::App& app, RunOptions& o) {
     app.add_option("--stats-period", o.stats_period_s, "Print statistics every that many seconds")
         ->check(CLI::Range(0.0, 1e6));
     app.add_option("--json", o.json, "Write the last report there; -: standard output");
-    app.add_flag("--start", o.start, "Start at once");
     app.add_flag("!--no-hang-up", o.hang_up,
                  "Leave sessions open at the end instead of resetting them");
 }
@@ -150,11 +150,7 @@ std::expected<Profile, std::string> make_profile(const Words& w) {
     auto p = profile_by_name(w.profile);
     if (!p) return p;
     if (!w.mix.empty()) {
-        std::ifstream file(w.mix);
-        std::stringstream text;
-        text << file.rdbuf();
-        if (!file) return std::unexpected(fmt::format("{}: cannot be read", w.mix));
-        auto classes = parse_mix(w.mix, text.str());
+        auto classes = read_mix(w.mix);
         if (!classes) return std::unexpected(classes.error());
         p->classes = *classes;
         p->kind = Kind::connections;
@@ -181,33 +177,12 @@ std::expected<Profile, std::string> make_profile(const Words& w) {
 
 }  // namespace
 
-std::expected<Attack, std::string> parse_attack(std::string_view text) {
-    Attack attack;
-    if (text == "off") return attack;
-    const std::pair<std::string_view, double Attack::*> kSorts[] = {
-        {"syn", &Attack::syn},
-        {"flags", &Attack::flags},
-        {"rst", &Attack::rst},
-        {"ack", &Attack::ack},
-        {"fragments", &Attack::fragments}};
-    while (!text.empty()) {
-        const std::string_view item = text.substr(0, text.find(','));
-        text.remove_prefix(std::min(item.size() + 1, text.size()));
-        const size_t equals = std::min(item.find('='), item.size());
-        const auto sort = std::ranges::find(kSorts, item.substr(0, equals),
-                                            [](const auto& s) { return s.first; });
-        double rate = -1;
-        const std::string_view number = item.substr(std::min(equals + 1, item.size()));
-        const auto [end, error] =
-            std::from_chars(number.data(), number.data() + number.size(), rate);
-        if (sort == std::end(kSorts) || error != std::errc{} ||
-            end != number.data() + number.size() || rate < 0 || rate > 1e8)
-            return std::unexpected(fmt::format(
-                "'{}' is not SORT=FRAMES-A-SECOND with a sort of syn, flags, rst, ack, fragments",
-                item));
-        attack.*(sort->second) = rate;
-    }
-    return attack;
+std::expected<std::vector<FlowClass>, std::string> read_mix(const std::string& path) {
+    std::ifstream file(path);
+    std::stringstream text;
+    text << file.rdbuf();
+    if (!file) return std::unexpected(fmt::format("{}: cannot be read", path));
+    return parse_mix(path, text.str());
 }
 
 std::expected<RunOptions, Usage> parse_arguments(std::vector<std::string> arguments) {

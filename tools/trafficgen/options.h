@@ -29,8 +29,7 @@ struct Usage {
 
 // `arguments` without the program's name.
 std::expected<RunOptions, Usage> parse_arguments(std::vector<std::string> arguments);
-
-// "syn=1000,rst=50": frames a second of each sort; "off": none.
-std::expected<Attack, std::string> parse_attack(std::string_view text);
+// A distribution file.
+std::expected<std::vector<FlowClass>, std::string> read_mix(const std::string& path);
 
 }  // namespace holdfast::gen

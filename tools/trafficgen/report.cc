@@ -143,6 +143,15 @@ std::string to_text(const Snapshot& s, const Snapshot* earlier) {
     out += latency_line("connect", s.latencies.connect);
     out += latency_line("answer", s.latencies.answer);
     out += latency_line("complete", s.latencies.complete);
+    out += failover_text(s);
+    return out;
+}
+
+std::string failover_text(const Snapshot& s) {
+    std::string out =
+        fmt::format("  sessions lost {}, resets {}, timeouts {}, wrong octets {}, outstanding {}\n",
+                    s.counters.sessions_lost, s.counters.resets, s.counters.timeouts,
+                    s.counters.wrong_octets, s.outstanding);
     out += fmt::format(
         "  longest silence {:.1f} ms, of a session {:.1f} ms; {} gaps of more than {:.0f} ms\n",
         ms(s.longest), ms(s.longest_session), s.gap_count, ms(s.gap_threshold));

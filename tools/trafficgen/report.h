@@ -37,6 +37,8 @@ Snapshot take_snapshot(const Engine& engine, Instant began, Instant now);
 nlohmann::ordered_json to_json(const Snapshot& snapshot);
 // Some twenty lines; with an earlier snapshot also what was since, and rates.
 std::string to_text(const Snapshot& snapshot, const Snapshot* earlier);
+// Gaps, and what became of the sessions.
+std::string failover_text(const Snapshot& snapshot);
 // As testpmd's "show port stats all".
 std::string port_text(const Snapshot& snapshot);
 
