@@ -121,9 +121,7 @@ void Clients::on_segment(uint32_t session, const TcpSegment& s, Bytes payload, I
     }
     if (s.has(tcp_flag::syn) || (!payload.empty() && !data_fits(c, s)))
         return say_ack(context_, path_of(session, now), c);
-    if (!payload.empty())
-        context_.counters.wrong_octets +=
-            stream_of(session, Way::to_client).wrong(offset_of(c, s), payload);
+    if (!payload.empty()) check_octets(context_, c, stream_of(session, Way::to_client), s, payload);
 
     const bool expecting = c.waiting() || c.requested != c.answered;
     const uint32_t since_us = c.since_us;

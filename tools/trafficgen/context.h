@@ -81,4 +81,16 @@ inline bool data_fits(const Transfer& t, const TcpSegment& s) {
     return offset_of(t, s) - t.got + (1u << 20) < (1u << 21);
 }
 
+// Octets a connection has had already are nobody's any more: an appliance may ask by one where its
+// reader stands. They are counted apart.
+inline void check_octets(Context& c, const Transfer& t, const Stream& stream, const TcpSegment& s,
+                         Bytes payload) {
+    uint32_t offset = offset_of(t, s);
+    const auto behind = static_cast<int32_t>(t.got - offset);
+    const size_t old = std::min<size_t>(static_cast<size_t>(std::max(behind, 0)), payload.size());
+    if (old > 0) c.counters.wrong_old_octets += stream.wrong(offset, payload.first(old));
+    offset += static_cast<uint32_t>(old);
+    c.counters.wrong_octets += stream.wrong(offset, payload.subspan(old));
+}
+
 }  // namespace holdfast::gen

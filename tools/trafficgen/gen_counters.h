@@ -12,7 +12,7 @@ struct GenCounters {
     uint64_t tx_no_room = 0, tx_unresolved = 0;
     uint64_t opened = 0, established = 0, finished = 0, no_session_free = 0;
     uint64_t requests = 0, answers = 0, requests_lost = 0;
-    uint64_t payload_sent = 0, payload_received = 0, wrong_octets = 0;
+    uint64_t payload_sent = 0, payload_received = 0, wrong_octets = 0, wrong_old_octets = 0;
     uint64_t resets = 0, resets_ignored = 0, timeouts = 0, sessions_lost = 0;
     uint64_t retransmissions = 0, fast_retransmissions = 0, resent_octets = 0;
     uint64_t out_of_order = 0, repeated = 0;
@@ -45,6 +45,8 @@ inline constexpr CounterInfo<GenCounters> kGenCounters[] = {
      &GenCounters::payload_received},
     {"wrong_octets", "Octets of payload that are not what they should be.",
      &GenCounters::wrong_octets},
+    {"wrong_old_octets", "Likewise, but read before and not read again.",
+     &GenCounters::wrong_old_octets},
     {"resets", "RSTs that ended a connection.", &GenCounters::resets},
     {"resets_ignored", "RSTs not at the next octet; one near it was challenged (RFC 5961).",
      &GenCounters::resets_ignored},

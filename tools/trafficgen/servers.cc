@@ -180,7 +180,7 @@ bool Servers::check(ServerSession& server, const TcpSegment& s, Bytes payload) {
         server.set(Transfer::kKnown);
     }
     const Stream stream(context_.seed, {server.session, server.incarnation}, Way::to_server);
-    context_.counters.wrong_octets += stream.wrong(offset, payload);
+    check_octets(context_, server, stream, s, payload);
     return true;
 }
 
