@@ -57,6 +57,11 @@ void PortSet::flush() {
         if (b.used > 0) send(b);
 }
 
+void PortSet::clear_counters() {
+    counters_ = {};
+    for (Batch& b : batches_) b.port->reset_stats();
+}
+
 void PortSet::send(Batch& b) {
     const std::span<rte_mbuf*> frames(b.frames.data(), b.used);
     const unsigned sent = b.port->transmit(0, frames, [] { return true; });

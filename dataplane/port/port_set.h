@@ -53,6 +53,8 @@ public:
     void flush();
 
     const PortSetCounters& counters() const { return counters_; }
+    // These and the devices'; between two polls.
+    void clear_counters();
 
 private:
     struct Batch {

@@ -54,6 +54,18 @@ TEST_F(PortSetTest, FramesLeaveInOrderAtTheFlush) {
     EXPECT_EQ(ports.counters().sent, 3u);
 }
 
+TEST_F(PortSetTest, CountsAnew) {
+    compose(l, "a");
+    ports.flush();
+    EXPECT_EQ(left.port->stats().tx_packets, 1u);
+    ports.clear_counters();
+    EXPECT_EQ(ports.counters().sent, 0u);
+    EXPECT_EQ(left.port->stats().tx_packets, 0u);
+    compose(l, "b");
+    ports.flush();
+    EXPECT_EQ(left.port->stats().tx_packets, 1u);
+}
+
 TEST_F(PortSetTest, AFullBatchGoesBeforeTheNextFrame) {
     for (unsigned i = 0; i <= PortSet::kBurst; ++i)
         compose(l, std::string(1, static_cast<char>('a' + i)));

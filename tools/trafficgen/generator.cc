@@ -55,7 +55,10 @@ void Generator::make_engine() {
     engine_ = std::make_unique<Engine>(options_.engine, *loop_, now);
     began_ = now;
     if (running_)
-        in_loop([&] { loop_->set_engine(engine_.get()); });
+        in_loop([&] {
+            loop_->clear_counters();
+            loop_->set_engine(engine_.get());
+        });
     else
         loop_->set_engine(engine_.get());
 }
@@ -87,7 +90,10 @@ void Generator::set_attack(const Attack& attack) {
     in_loop([&] { engine_->set_attack(attack, clock_.now()); });
 }
 void Generator::clear() {
-    in_loop([&] { engine_->clear(); });
+    in_loop([&] {
+        engine_->clear();
+        loop_->clear_counters();
+    });
     began_ = clock_.now();
 }
 

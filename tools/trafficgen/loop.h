@@ -30,6 +30,7 @@ public:
     // Through the mailbox only.
     void set_engine(Engine* engine) { engine_ = engine; }
     const PortSetCounters& counters() const { return ports_.counters(); }
+    void clear_counters() { ports_.clear_counters(); }
 
 private:
     bool poll();
