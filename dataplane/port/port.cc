@@ -245,6 +245,11 @@ PortStats Port::stats() const {
             .tx_errors = s.oerrors};
 }
 
+void Port::reset_stats() {
+    rte_eth_stats_reset(id_);
+    rte_eth_xstats_reset(id_);
+}
+
 std::vector<std::pair<std::string, uint64_t>> Port::extended_stats() const {
     std::vector<std::pair<std::string, uint64_t>> out;
     int n = rte_eth_xstats_get_names(id_, nullptr, 0);

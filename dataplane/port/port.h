@@ -94,6 +94,7 @@ public:
     const std::vector<int>& doorbells(unsigned rx_queue) const { return doorbells_[rx_queue]; }
     bool link_up() const;
     PortStats stats() const;
+    void reset_stats();  // and the extended ones
     std::vector<std::pair<std::string, uint64_t>> extended_stats() const;
 
 private:

@@ -13,7 +13,7 @@ from tools.lab.world import Lab, Options, holdctl_path
 
 def add_up_options(parser):
     """One option for each field of plan.Options, by its own name and default."""
-    choices = {"device": ["af_packet", "af_xdp"], "mode": ["forward", "proxy", "tls"], "commit": ["all", "any", "none"], "ack": ["nak", "positive"],
+    choices = {"device": ["af_packet", "af_xdp", "memif"], "mode": ["forward", "proxy", "tls"], "commit": ["all", "any", "none"], "ack": ["nak", "positive"],
                "ring": ["udp", "unicast", "dpdk"], "solo": ["deny", "allow"], "idle": ["sleep", "spin"]}
     for field in dataclasses.fields(Options):
         flag = "--" + field.name.replace("_", "-")

@@ -15,10 +15,14 @@ def table(header, **keys):
     return f"[{header}]\n" + "".join(f"{k} = {value(v)}\n" for k, v in keys.items() if v is not None)
 
 
-def device(options, number, interface):
+def device(options, number, interface, node, folder):
+    if options.device == "memif" and interface != plan.RING:
+        return (f"net_memif{number},role=client,id=0,rsize=11,socket-abstract=no,"
+                f"socket={plan.memif_socket(folder, node, interface)}")
     # By default one queue, also for several workers: DPDK's AF_XDP driver counts "combined" channels, of which a veth has none.
     queues = f",qpairs={options.queues}" if options.queues > 1 else ""
-    return f"net_{options.device}{number},iface={interface}{queues}"
+    kind = "af_packet" if options.device == "memif" else options.device
+    return f"net_{kind}{number},iface={interface}{queues}"
 
 
 def certificates(folder):
@@ -46,6 +50,17 @@ def service(options, name, port, number, backends, folder):
     return text
 
 
+def generator_service(options):
+    """What holdfast-gen is both ends of."""
+    text = table("[service]", name="generator", group=1, vip=[plan.VIP4, plan.VIP6], port=plan.GENERATOR_PORT,
+                 mode=options.mode, commit=options.commit, nudge=options.nudge, pool=plan.generator_pool(),
+                 health=None if options.health else False)
+    for i, address in enumerate(plan.generator_servers()):
+        text += table("[service.backend]", name=f"generator-{i}", address=address.rsplit(":", 1)[0].strip("[]"),
+                      port=plan.GENERATOR_PORT, weight=1)
+    return text
+
+
 def holdfast_toml(lab, folder, options, number):
     name = plan.node_names(options)[number]
     dpdk_ring = options.ring == "dpdk"
@@ -57,13 +72,14 @@ def holdfast_toml(lab, folder, options, number):
                 repository=True if n == options.repository else None)
           for i, n in enumerate(plan.node_names(options))),
         table("ring", transport=TRANSPORTS[options.ring], interface=None if dpdk_ring else plan.RING,
-              device=device(options, 2, plan.RING) if dpdk_ring else None,
+              device=device(options, 2, plan.RING, name, folder) if dpdk_ring else None,
               group="239.192.0.1", port=7946, ack=options.ack),
         table("ring.loss", percent=options.loss_percent, seed=options.loss_seed + number)
         if options.loss_percent else "",
         table("dpdk", huge_pages=False, memory="192MiB"),
-        table("port.front", device=device(options, 0, plan.FRONT)),
-        table("port.back", device=device(options, 1, plan.BACK), address=plan.node_back_addresses(number)),
+        table("port.front", device=device(options, 0, plan.FRONT, name, folder)),
+        table("port.back", device=device(options, 1, plan.BACK, name, folder),
+              address=plan.node_back_addresses(number)),
         table("worker", count=options.workers, cores=[plan.core_of(number, w) for w in range(options.workers)],
               sessions=options.sessions, tls_sessions=options.tls_sessions or None, idle=options.idle),
         table("metrics", listen="127.0.0.1:9477"),
@@ -73,6 +89,7 @@ def holdfast_toml(lab, folder, options, number):
     parts += [service(options, "web", plan.WEB_PORT, 0, backends, folder),
               service(options, "stream", plan.STREAM_PORT, 1, backends, folder)]
     parts += [service(options, f"port-{port}", port, 2 + i, backends, folder) for i, port in enumerate(options.extra_ports)]
+    parts += [generator_service(options)] if options.generator else []
     return f"# Node {name} of lab {lab}, made by tools/lab.\n" + "\n".join(p for p in parts if p)
 
 

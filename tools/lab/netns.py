@@ -98,10 +98,10 @@ def stopped(pid):
         return False
 
 
-def spawn(namespace, argv, log):
+def spawn(namespace, argv, log, stdin=subprocess.DEVNULL):
     """Starts a process in a namespace, its output to a file. The pid is the process's own: `ip netns exec` execs."""
     with open(log, "ab") as output:
-        process = subprocess.Popen(argv_inside(namespace, argv), stdin=subprocess.DEVNULL, stdout=output,
+        process = subprocess.Popen(argv_inside(namespace, argv), stdin=stdin, stdout=output,
                                    stderr=output, start_new_session=True)
     return process
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 FRONT, BACK, RING = "front", "back", "ring"
 LINKS = (FRONT, BACK, RING)
-WEB_PORT, STREAM_PORT = 80, 7000
+WEB_PORT, STREAM_PORT, GENERATOR_PORT = 80, 7000, 9000
+GENERATOR = "g1"
 VIP4, VIP6 = "198.51.100.10", "2001:db8:1::10"
 KEY_KINDS = ("ec", "rsa")  # certificates of services that terminate TLS
 SERVER_NAME = "www.example.com"
@@ -24,7 +25,7 @@ class Options:
     nodes: int = 4
     clients: int = 1
     backends: int = 2
-    device: str = "af_packet"  # af_packet | af_xdp
+    device: str = "af_packet"  # af_packet | af_xdp | memif: front and back lead to the generator and nowhere else
     copies: int = 2
     mode: str = "forward"  # forward | proxy | tls
     proxy_protocol: str = "off"  # off | v2; nginx logs whom it was told of
@@ -48,6 +49,7 @@ class Options:
     cluster: str = "lab"
     repository: str = ""  # a node that keeps every fragment
     extra_ports: tuple = ()  # a service for each, besides web and stream
+    generator: bool = False  # holdfast-gen: clients and servers of a service of its own
     direct: bool = False  # no nodes: clients and backends on one network, to try the tools
 
     def check(self):
@@ -55,6 +57,8 @@ class Options:
                                    ("copies", 1, 8), ("workers", 1, 16)):
             if not least <= getattr(self, field) <= most:
                 raise ValueError(f"{field} must be from {least} to {most}")
+        if self.device == "memif" and not self.generator:
+            raise ValueError("device memif leads to the generator: --generator")
         return self
 
     def to_json(self):
@@ -119,7 +123,22 @@ def hosts(options):
         made.append(Host(f"c{i + 1}", "client", i, (Attachment(FRONT, front_pair(101 + i)),)))
     for i in range(options.backends):
         made.append(Host(f"b{i + 1}", "backend", i, (Attachment(BACK, back_pair(11 + i if i < 10 else 91 + i)),)))
+    if options.generator:  # its addresses are not its kernel's
+        made.append(Host(GENERATOR, "generator", 0, (Attachment(FRONT, ()), Attachment(BACK, ()))))
     return made
+
+
+def generator_pool():
+    """Enough for 1.5 million sessions over IPv4, half a million over IPv6."""
+    return [f"203.0.113.{150 + i}" for i in range(24)] + [f"2001:db8:2::{150 + i}" for i in range(8)]
+
+
+def generator_servers():
+    return [f"203.0.113.61:{GENERATOR_PORT}", f"[2001:db8:2::61]:{GENERATOR_PORT}"]
+
+
+def memif_socket(folder, node, link):
+    return folder / f"{node}-{link}.sock"
 
 
 def networks(link):

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from tools.lab import api, config, netns, plan
+from tools.lab.generator import Generator
 from tools.lab.netns import LabError, run
 from tools.lab.plan import Options
 from tools.lab.state import State, locked
@@ -48,6 +49,10 @@ def daemon_path():
     return Path(os.environ.get("HOLDFASTD", build_folder() / "controlplane/holdfastd"))
 
 
+def generator_path():
+    return build_folder() / "tools/trafficgen/holdfast-gen"
+
+
 def holdctl_path():
     return build_folder() / "tools/holdctl/holdctl"
 
@@ -59,6 +64,7 @@ class Lab:
         self.options = state.options
         self.folder = state.folder
         self.hosts = {h.name: h for h in plan.hosts(state.options)}
+        self.generator = Generator(self)
 
     # --- life ---
 
@@ -80,6 +86,8 @@ class Lab:
             state.save()
             lab.build()
             lab.start_servers()
+            if options.generator:
+                lab.generator.start()
             for node in lab.nodes():
                 lab.start(node)
             if wait:
@@ -209,10 +217,10 @@ class Lab:
 
     # --- processes ---
 
-    def spawn(self, host, argv, key=None):
+    def spawn(self, host, argv, key=None, stdin=subprocess.DEVNULL):
         """Starts something in a host's namespace; its output goes to <folder>/<key with dots>.log."""
         key = key or f"{host}/{len(self.state.processes)}"
-        process = netns.spawn(self.state.owned(host), [str(a) for a in argv], self.log(key))
+        process = netns.spawn(self.state.owned(host), [str(a) for a in argv], self.log(key), stdin)
         self.state.record(key, process.pid, argv[0] if isinstance(argv[0], str) else str(argv[0]))
         return process
 
