@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""What connections see when the box that carries them is gone from one moment to the next (all its links are unplugged and
+its processes killed), beside others: the kernel's DNAT with conntrackd (FTFW) and keepalived, and HAProxy with keepalived.
+The same clients, servers and pace for all, IPv4, frames as on a wire. A fresh lab for each time.
+
+keepalived is given the 30 ms between two advertisements with which it notices a dead box as soon as we do (some
+100 ms), and the second that is its default.
+
+    HOLDFAST_BUILD=build tests/bench/failover_bench.py [--kills 5] [--connections 20] [--kinds NAME,...]
+"""
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+
+from tests.bench import rivals  # noqa: E402
+from tests.system.harness import Lab, Options, Traffic, plan, wait_new_holder  # noqa: E402
+
+TARGETS = [f"{plan.VIP4}:{plan.STREAM_PORT}"]
+RATE, STEP_MS = 200_000, 20
+
+
+def holdfast():
+    lab = Lab.up("fail", Options())
+    return lab, lab.holder()
+
+
+def kernel(advert_s):
+    def make():
+        lab = rivals.boxes("fail", 2)
+        for node in lab.nodes():
+            rivals.dnat(lab, node)
+        rivals.conntrackd(lab)
+        rivals.keepalived(lab, advert_s, notify=True)
+        return lab, lab.nodes()[0]
+    return make
+
+
+def haproxy(advert_s):
+    def make():
+        lab = rivals.boxes("fail", 2)
+        for node in lab.nodes():
+            rivals.haproxy(lab, node)
+        rivals.keepalived(lab, advert_s)
+        return lab, lab.nodes()[0]
+    return make
+
+
+# how it is made, and how long the connections go on: longer than the stall that is to be expected
+KINDS = {"holdfast": (holdfast, 4), "conntrackd, 30 ms": (kernel("0.03"), 4), "conntrackd, 1 s": (kernel("1"), 12),
+         "haproxy, 30 ms": (haproxy("0.03"), 4)}
+
+
+def gone(lab, node):
+    rivals.unplug(lab, node)
+    for key in [k for k in lab.state.processes if k == node or k.startswith(f"{node}/")]:
+        if lab.state.pid(key):
+            lab.state.signal(key, 9)
+
+
+def taken_over(lab, node):
+    if lab.running("b") or lab.running("c"):
+        wait_new_holder(lab, node)
+    else:
+        lab.wait_for("the other box has the VIP", lambda: rivals.has_vip(lab, lab.nodes()[1]), 20)
+
+
+def one(kind, connections):
+    make, seconds = KINDS[kind]
+    lab, active = make()
+    with lab:
+        traffic = Traffic(lab, targets=TARGETS, downloads=connections // 2, uploads=connections - connections // 2,
+                          seconds=seconds, rate=RATE, step_ms=STEP_MS)
+        traffic.wait_moving()
+        gone(lab, active)
+        taken_over(lab, active)
+        result = traffic.result()
+    return {"stalls_ms": sorted(r["longest_gap_ms"] for r in result.records if r["outcome"] == "ok"),
+            "survived": result.survivors(), "connections": len(result.records), "outcomes": result.outcomes(),
+            "lag_ms": result.lag_ms}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--connections", type=int, default=20)
+    parser.add_argument("--kinds", help=f"some of: {'; '.join(KINDS)} (split by ';')")
+    parser.add_argument("--json", help="write all figures here")
+    a = parser.parse_args()
+    kinds = a.kinds.split(";") if a.kinds else list(KINDS)
+    found = {kind: [] for kind in kinds}
+    for number in range(a.kills):
+        for kind in kinds:
+            found[kind].append(r := one(kind, a.connections))
+            stall = f"median stall {statistics.median(r['stalls_ms']):.0f} ms" if r["stalls_ms"] else "nothing goes on"
+            print(f"# {number + 1} {kind}: {r['survived']} of {r['connections']} survive, {stall}; {r['outcomes']}", flush=True)
+    print("| box | survive | longest stall of a connection, ms: min | median | max |\n|---|---|---|---|---|")
+    for kind, rounds in found.items():
+        stalls = sorted(s for r in rounds for s in r["stalls_ms"])
+        told = [f"{x:.0f}" for x in (stalls[0], statistics.median(stalls), stalls[-1])] if stalls else ["-"] * 3
+        print(f"| {kind} | {sum(r['survived'] for r in rounds)} of {sum(r['connections'] for r in rounds)} | {' | '.join(told)} |")
+    if a.json:
+        Path(a.json).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
