@@ -10,7 +10,6 @@
 //       group to the end of the one that has gathered all; what the adopter did of it, and its
 //       longest call, are told too. Work is processor time: other processes do not count
 #include <fmt/format.h>
-#include <time.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -18,7 +17,7 @@
 #include <string_view>
 
 #include "tests/bench/connect_node.h"
-#include "tests/bench/ring_peer_ring.h"
+#include "tests/bench/memory_ring.h"
 
 namespace holdfast::bench {
 
@@ -30,127 +29,6 @@ namespace {
 
 using testing::Buffer;
 
-// Processor time of this thread: what else the machine does meanwhile is not counted.
-Instant work_now() {
-    timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return {t.tv_sec * 1'000'000'000 + t.tv_nsec};
-}
-
-// Adds the work until it ends.
-class Timed {
-public:
-    explicit Timed(int64_t& total) : total_(total) {}
-    ~Timed() { total_ += (work_now() - began_).ns; }
-    Timed(const Timed&) = delete;
-    Timed& operator=(const Timed&) = delete;
-
-private:
-    int64_t& total_;
-    Instant began_ = work_now();
-};
-
-// ---- The ring
-
-// One end; what it sends waits until the world hands it on.
-class Wire final : public RingOutput {
-public:
-    void multicast(Bytes d) override { sent.push_back({all, {d.begin(), d.end()}}); }
-    void unicast(NodeId to, Bytes d) override { sent.push_back({to.value, {d.begin(), d.end()}}); }
-    static constexpr unsigned all = 255;
-    struct Sent {
-        unsigned to;
-        Buffer bytes;
-    };
-    std::vector<Sent> sent;
-};
-
-struct RingNode {
-    RingNode(const PeerOptions& o, unsigned node)
-        : end(o, node, wire, [this](Bytes m) { octets += m.size(); }) {}
-    uint64_t octets = 0;
-    int64_t busy_ns = 0;
-    Wire wire;
-    RingEnd end;
-};
-
-class MemoryRing {
-public:
-    static constexpr unsigned kBurst = 256, kSize = 256;
-
-    explicit MemoryRing(unsigned standbys) {
-        PeerOptions o;
-        o.nodes = standbys + 1;
-        for (unsigned n = 0; n <= standbys; ++n) nodes_.push_back(std::make_unique<RingNode>(o, n));
-    }
-    // One burst of messages from node 0, and all that follows from it.
-    void burst() {
-        now_ = now_ + Duration::microseconds(kBurst);
-        {
-            Timed timed(nodes_[0]->busy_ns);
-            for (unsigned i = 0; i < kBurst; ++i) ring(0).publish(message_, now_);
-            ring(0).flush(false, now_);
-        }
-        settle();
-    }
-    // Nothing is published until every standby follows.
-    void join() {
-        while (ring(0).followers().size() + 1 < nodes_.size()) {
-            now_ = now_ + Duration::milliseconds(1);
-            settle();
-        }
-        forget();
-    }
-    void forget() {
-        datagrams_ = 0;
-        for (auto& n : nodes_) n->busy_ns = 0, n->octets = 0;
-    }
-    void report(unsigned messages) const {
-        int64_t receivers = 0;
-        bool whole = true;
-        for (size_t n = 1; n < nodes_.size(); ++n) {
-            receivers += nodes_[n]->busy_ns;
-            whole &= nodes_[n]->octets == uint64_t{messages} * kSize;
-        }
-        if (!whole) fmt::print(stderr, "a receiver does not have all messages\n"), std::exit(1);
-        fmt::print("{{\"sender_ns\": {:.1f}, \"receiver_ns\": {:.1f}, \"answers\": {:.3f}}}\n",
-                   double(nodes_[0]->busy_ns) / messages,
-                   double(receivers) / double(nodes_.size() - 1) / messages,
-                   double(datagrams_) / messages);
-    }
-
-private:
-    Ring& ring(size_t n) { return nodes_[n]->end.ring; }
-    // Until nobody has anything to say at this moment.
-    void settle() {
-        for (bool more = true; more;) {
-            more = false;
-            for (size_t n = 0; n < nodes_.size(); ++n) {
-                Timed timed(nodes_[n]->busy_ns);
-                if (ring(n).next_deadline() <= now_) ring(n).on_deadline(now_);
-            }
-            for (size_t n = 0; n < nodes_.size(); ++n) more |= hand_on(n);
-        }
-    }
-    bool hand_on(size_t from) {
-        auto sent = std::move(nodes_[from]->wire.sent);
-        nodes_[from]->wire.sent.clear();
-        if (from != 0) datagrams_ += sent.size();
-        for (size_t to = 0; to < nodes_.size(); ++to) {
-            if (to == from || sent.empty()) continue;
-            Timed timed(nodes_[to]->busy_ns);
-            for (const Wire::Sent& s : sent)
-                if (s.to == Wire::all || s.to == to) ring(to).on_datagram(s.bytes, now_);
-        }
-        return !sent.empty();
-    }
-
-    std::vector<std::unique_ptr<RingNode>> nodes_;
-    Buffer message_ = Buffer(kSize, std::byte{0x5a});
-    Instant now_{Duration::seconds(1000).ns};
-    uint64_t datagrams_ = 0;  // that are not the sender's
-};
-
 int run_ring(unsigned standbys, unsigned messages) {
     MemoryRing world(standbys);
     world.join();
@@ -158,7 +36,15 @@ int run_ring(unsigned standbys, unsigned messages) {
     for (unsigned i = 0; i < bursts / 4 + 1; ++i) world.burst();  // warm
     world.forget();
     for (unsigned i = 0; i < bursts; ++i) world.burst();
-    world.report(bursts * MemoryRing::kBurst);
+    const auto sent = static_cast<double>(bursts) * MemoryRing::kBurst;
+    if (!world.all_have(uint64_t{bursts} * MemoryRing::kBurst)) {
+        fmt::print(stderr, "growth_bench: a receiver does not have all messages\n");
+        return 1;
+    }
+    fmt::print("{{\"sender_ns\": {:.1f}, \"receiver_ns\": {:.1f}, \"answers\": {:.4f}}}\n",
+               double(world.sender_ns()) / sent,
+               double(world.receivers_ns()) / double(world.receivers()) / sent,
+               double(world.answers()) / sent);
     return 0;
 }
 

@@ -113,7 +113,8 @@ class Lab:
                 p.terminate()
                 out.append(p.communicate(timeout=10)[0])
             sent, got = json.loads(sent), [json.loads(o) for o in out]
-            self.found.append({"system": system, "loss": self.loss, "receivers": receivers, **options, "stop": stop,
+            self.found.append({"system": system, "loss": self.loss, "receivers": receivers, "size": options["size"],
+                               "paced": options.get("rate", 0), "stopped": stop is not None,
                                "rate": min(g["rate"] for g in got), "p50": got[0]["p50"], "p99": got[0]["p99"],
                                "arrived": min(g["received"] for g in got) / max(sent["sent"], 1),
                                "cpu_us": 1e6 * (sent["cpu"] + sum(g["cpu"] for g in got)) / max(sent["sent"], 1)})
@@ -191,8 +192,9 @@ def latencies(lab, systems, runs, title, loss, receivers, **options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", required=True, help="folder with ring_peer_holdfast, _norm, _pgm, _memif")
-    parser.add_argument("--systems", default="holdfast,norm,pgm,memif")
+    parser.add_argument("--build", required=True, help="folder with ring_peer_holdfast, _norm, _pgm, _raw, _memif")
+    parser.add_argument("--systems", default="holdfast,norm,pgm,raw,memif",
+                        help="raw: sendmmsg alone, for a ceiling (holdfast,norm,pgm,raw,memif)")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--sizes", default="64,256,1400")

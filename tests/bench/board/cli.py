@@ -4,6 +4,9 @@
                                            from which the tables and plots of docs/performance.md and README.md are written
     tests/bench/scoreboard --quick         everything once and briefly, about 4 minutes; lands nothing
     tests/bench/scoreboard --only PART     some parts; lands nothing, unless --land
+    tests/bench/scoreboard --compare       measures, lands nothing, and puts its ratios beside those that landed last: to be
+                                           read, never a gate (with --only and --quick as one likes; --from FILE: does not
+                                           measure, but takes that run)
     tests/bench/scoreboard --render        writes tables and plots again from what landed
 
 Needs root, for network namespaces of its own, and a machine that does nothing else. What was found is in
@@ -15,7 +18,7 @@ import signal
 import sys
 import time
 
-from tests.bench.board import documents, figures
+from tests.bench.board import compare, documents, figures
 from tests.bench.board.parts import BY_NAME, PARTS
 from tests.bench.board.running import Failed, Run
 
@@ -27,6 +30,8 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="once and briefly: shows that it runs")
     parser.add_argument("--only", metavar="PART,...", help="; ".join(f"{p.NAME}: {p.ABOUT}" for p in PARTS))
     parser.add_argument("--land", action="store_true", help="lands what was measured, also when it is not everything")
+    parser.add_argument("--compare", action="store_true", help="ratios beside those that landed last")
+    parser.add_argument("--from", dest="file", metavar="FILE", help="with --compare or --land: figures of an earlier run")
     parser.add_argument("--render", action="store_true", help="measures nothing; writes tables and plots again")
     a = parser.parse_args()
     a.parts = a.only.split(",") if a.only else list(BY_NAME)
@@ -95,6 +100,9 @@ def main():
     if a.render:
         documents.write(figures.read())
         return 0
+    if a.file:
+        finish(a, figures.read(a.file), [], a.file)
+        return 0
     if os.geteuid() != 0:
         sys.exit("needs root: it makes network namespaces")
     file = Run(a.build, a.quick).build / "scoreboard/figures.json"
@@ -102,12 +110,22 @@ def main():
         found, failed = measure(a, file)
     except KeyboardInterrupt:
         sys.exit(f"interrupted; what was found so far is in {file}")
-    for part, module in ((p, BY_NAME[p]) for p in found["parts"]):
-        print(f"\n{part}:\n\n{module.tables(found['parts'][part])}")
-    whole = not (a.quick or a.only or failed)
+    for name, part in found["parts"].items():
+        print(f"\n{name}:\n\n{BY_NAME[name].tables(part)}")
+    finish(a, found, failed, file)
+    return 1 if failed else 0
+
+
+def finish(a, found, failed, file):
+    """Lands what is to land, and says what there is to say, the ratios last."""
+    whole = not (a.quick or a.only or failed or a.compare or a.file)
     lands = (whole or a.land) and bool(found["parts"])
+    before = figures.read()
     if lands:
         land(found)
-    tell_ratios(found)
+    if a.compare:
+        print(f"\n{compare.compare(found, before)}")
     print(f"\n{'landed in docs/performance' if lands else 'not landed'}; all figures: {file}; load {figures.load()}")
-    return 1 if failed else 0
+    if failed:
+        print(f"FAILED: {', '.join(failed)}")
+    tell_ratios(found)

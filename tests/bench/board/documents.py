@@ -3,13 +3,16 @@
 The prose around them is written by hand; what is inside never is (tests/lint/lint.py holds them against the file).
 """
 import re
+import subprocess
 
 from tests.bench.board import figures, goals
 from tests.bench.board.parts import PARTS
 
 DOCUMENTS = ["README.md", "docs/performance.md"]
+PLOTS = {"failover": "the stall when the active box is gone", "relays": "new connections and bulk through one box",
+         "https": "TLS beside HAProxy and nginx", "forward": "forwarding by the number of sessions",
+         "ring": "the ring beside NORM and OpenPGM", "growth": "what grows with standbys and sessions"}
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.S)
-NOTHING = "Not measured yet: `make scoreboard`."
 
 
 def stamp(part):
@@ -20,14 +23,17 @@ def stamp(part):
 def of_part(module):
     def write(found):
         part = found["parts"].get(module.NAME)
-        return f"{module.tables(part)}\n\n{stamp(part)}" if part else NOTHING
+        if not part:
+            return goals.NOTHING
+        plot = f"![{PLOTS[module.NAME]}](performance/{module.NAME}.svg)\n\n" if module.NAME in PLOTS else ""
+        return f"{plot}{module.tables(part)}\n\n{stamp(part)}"
     return write
 
 
 def machine(found):
     run = found["run"]
     if not run:
-        return NOTHING
+        return goals.NOTHING
     m = run["machine"]
     peers = ", ".join(f"{name} {version}" for name, version in run["packages"].items())
     return (f"{m['cores']} cores ({m['processor']}), {m['memory_gib']} GiB, kernel {m['kernel']}; the others as Debian has "
@@ -58,7 +64,22 @@ def disagreements(found=None):
                 yield name, match[2]
 
 
+def stale_plots(found=None):
+    """Plots that do not show the figures, or are missing."""
+    found = figures.read() if found is None else found
+    for name in PLOTS:
+        if name in found["parts"]:
+            file = figures.LANDED.parent / f"{name}.svg"
+            wanted = f"figures {figures.digest(found['parts'][name])}"
+            if not file.exists() or wanted not in file.read_text():
+                yield file.relative_to(figures.ROOT)
+
+
 def write(found):
+    """Documents and plots."""
     for name in DOCUMENTS:
         path = figures.ROOT / name
         path.write_text(rendered(path.read_text(), found))
+    if found["parts"]:  # by Debian's own python3, which has its matplotlib
+        subprocess.run(["/usr/bin/python3", figures.ROOT / "tests/bench/board/plots.py", figures.LANDED, figures.LANDED.parent],
+                       check=True)

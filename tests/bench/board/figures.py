@@ -4,6 +4,7 @@ figures.json: {"run": where and when, "parts": {name: a part}}. A part has its o
 that one may be measured again without the others; its "rows": {row: {measure: spread}} and its "ratios": {name: spread}.
 A spread is the median of several rounds with the least and the greatest: {"median", "min", "max", "n"}.
 """
+import hashlib
 import json
 import math
 import os
@@ -111,6 +112,11 @@ def versions(*packages):
 
 
 # --- the file ---
+
+
+def digest(part):
+    """Of what a plot shows."""
+    return hashlib.sha256(json.dumps(part["rows"], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read(path=LANDED):
