@@ -60,7 +60,7 @@ def one(program, start, sessions, seconds):
                 time.sleep(0.05)
             time.sleep(2)  # testpmd makes its socket before it forwards
             done = subprocess.run([program, "source", device("client", socket), str(SOURCE_CPU), str(sessions),
-                                   str(seconds)], capture_output=True, text=True, timeout=seconds + 60, check=False)
+                                   str(seconds)], capture_output=True, text=True, timeout=seconds + 180, check=False)
             if done.returncode != 0:
                 sys.exit(f"source: {done.stderr.strip()}")
             return {"rate": float(done.stdout.split()[-1]), "bytes": getattr(measured, "bytes", None)}

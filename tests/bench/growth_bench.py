@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What grows with a cluster: what a message costs the ring's sender by the number of standbys (simulated: every end is ours, in
-one process and on one core, the network being memory), and how long an adoption takes by the number of sessions (four
+"""What grows with a cluster: what a message costs the ring's sender by the number of standbys (simulated: every end is
+ours, in one process and on one core, the network being memory), and how long an adoption takes by the number of sessions (four
 production workers in one process, likewise; the sum of all their work, from the acquisition until all is gathered). All in
 processor time.
 

@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -205,6 +206,7 @@ def main():
     parser.add_argument("--servers", help=f"some of: {'; '.join(SERVERS)} (split by ';')")
     parser.add_argument("--json", help="write all figures here")
     a = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so through every finally
     servers = a.servers.split(";") if a.servers else SERVERS
     found = {s: {m: [] for m in MEASURES} for s in servers}
     for number in range(a.rounds):

@@ -12,6 +12,7 @@ direct ones do, and how many of them a second of that would be. Needs a machine 
 import argparse
 import json
 import os
+import signal
 import statistics
 import sys
 import time
@@ -96,6 +97,7 @@ def main():
     parser.add_argument("--boxes", help=f"some of: {'; '.join(BOXES)} (split by ';')")
     parser.add_argument("--json", help="write all figures here")
     a = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so through every finally
     boxes = a.boxes.split(";") if a.boxes else list(BOXES)
     found = {b: {m: [] for m in MEASURES} for b in boxes}
     for number in range(a.rounds):

@@ -224,5 +224,6 @@ def conntrackd(lab):
 def unplug(lab, node):
     """The box is gone: nothing leaves it or reaches it any more, all links in one instant."""
     net = lab.state.owned(plan.NET)
-    lines = "".join(f"link set dev {plan.bridge_port(node, a.link)} state disabled\n" for a in lab.hosts[node].attachments)
+    ports = [plan.bridge_port(node, a.link) for a in lab.hosts[node].attachments]
+    lines = "".join(f"link set dev {port} state disabled\n" for port in ports)
     run(["bridge", "-n", net, "-batch", "-"], stdin=lines)

@@ -278,6 +278,8 @@ def figures_are_measured():
     from tests.bench.board import documents  # pylint: disable=import-outside-toplevel
     for name, block in documents.disagreements():
         yield f"{name}: the block {block!r} is not what was measured: tests/bench/scoreboard --render"
+    for part in documents.unreliable():
+        yield f"docs/performance/figures.json: {part} is of a quick run: tests/bench/scoreboard --only {part} --land"
     for plot in documents.stale_plots():
         yield f"{plot}: does not show what was measured: tests/bench/scoreboard --render"
 

@@ -1,7 +1,8 @@
 """The scoreboard: Holdfast beside others in one run, on one machine; medians of several rounds, ratios first.
 
-    tests/bench/scoreboard                 everything, under 20 minutes on two cores, and lands it: docs/performance/figures.json,
-                                           from which the tables and plots of docs/performance.md and README.md are written
+    tests/bench/scoreboard                 everything, under 20 minutes on two cores, and lands it: in
+                                           docs/performance/figures.json, from which the tables and plots of
+                                           docs/performance.md and README.md are written
     tests/bench/scoreboard --quick         everything once and briefly, about 4 minutes; lands nothing
     tests/bench/scoreboard --only PART     some parts; lands nothing, unless --land
     tests/bench/scoreboard --compare       measures, lands nothing, and puts its ratios beside those that landed last: to be

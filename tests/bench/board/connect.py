@@ -8,8 +8,7 @@ OFF, ALL = "off (one node)", "commit = all"
 
 
 def measure(run):
-    raw = run.bench("connect_bench.py", "--build", run.build / "tests/bench", "--rounds", run.pick(3, 1), "--seconds",
-                    run.pick(2, 1))
+    raw = run.bench("connect_bench.py", "--build", run.build / "tests/bench", "--rounds", run.pick(3, 1), "--seconds", 1)
     rate = {kind: [r["rate"] for r in found["full"]] for kind, found in raw.items()}
     core = {kind: [1e9 / r["ns"] for r in found["full"]] for kind, found in raw.items()}
     p50 = {kind: [r["p50_us"] for r in found["paced"]] for kind, found in raw.items()}

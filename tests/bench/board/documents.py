@@ -75,6 +75,12 @@ def stale_plots(found=None):
                 yield file.relative_to(figures.ROOT)
 
 
+def unreliable(found=None):
+    """Parts that a quick run measured: they show that it runs, and are not to be committed."""
+    found = figures.read() if found is None else found
+    return [name for name, part in found["parts"].items() if part["quick"]]
+
+
 def write(found):
     """Documents and plots."""
     for name in DOCUMENTS:

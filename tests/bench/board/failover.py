@@ -24,7 +24,7 @@ def row(rounds):
 def measure(run):
     boxes = run.bench("failover_bench.py", "--kills", run.pick(3, 1), "--kinds",
                       ";".join(run.pick(list(NAMES), [k for k in NAMES if k != "conntrackd, 1 s"])))
-    modes = run.bench("stall_bench.py", "--kills", run.pick(3, 1), "--kinds", ",".join(run.pick(list(MODES), ["tls"])))
+    modes = run.bench("stall_bench.py", "--kills", run.pick(2, 1), "--kinds", ",".join(run.pick(list(MODES), ["tls"])))
     rows = {NAMES[kind]: row(rounds) for kind, rounds in boxes.items()}
     rows |= {MODES[kind]: row(rounds) for kind, rounds in modes.items()}
     ratios = {}

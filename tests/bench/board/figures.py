@@ -45,7 +45,19 @@ def ratio(ours, theirs):
     return spread([a / b for a, b in zip(ours, theirs) if a is not None and b])
 
 
+def line(xs, ys):
+    """(at zero, slope) of a straight line, least squares."""
+    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys)) / sum((x - mean_x) ** 2 for x in xs)
+    return mean_y - slope * mean_x, slope
+
+
 # --- how figures are written ---
+
+
+def proper(name):
+    """As people write them."""
+    return name.replace("haproxy", "HAProxy").replace("holdfast", "Holdfast")
 
 
 def number(value):

@@ -47,12 +47,14 @@ MS, US, TIMES, OCTETS, SHARE = "ms", "us", "", "octets", "of them"
 GOALS = [
     ("`forward`, 64-byte frames, 1 M sessions, of testpmd macswap on the same device",
      ratio_of("forward", "forward, 1 M sessions, of testpmd"), TIMES, "at least", 0.70),
-    ("the rate with 4 M sessions, of that with 1 k", ratio_of("forward", "forward, 4 M sessions, of 1 k"), TIMES, "at least", 0.80),
+    ("the rate with 4 M sessions, of that with 1 k", ratio_of("forward", "forward, 4 M sessions, of 1 k"), TIMES, "at least",
+     0.80),
     ("new connections, `commit = all`, R = 2, of no replication, by the holder's core",
      ratio_of("connect", "new connections, commit = all, of no replication, by the holder's core"), TIMES, "at least", 0.70),
     ("what the commit adds to a new connection, median", cell_of("connect", "commit = all", "added_us"), US, "at most", 50),
-    ("the ring of NORM: the least of each size, 1 and 2 receivers, 0 and 1 % loss", least_of_ring("NORM"), TIMES, "at least", 1),
-    ("the ring of OpenPGM, likewise", least_of_ring("OpenPGM"), TIMES, "at least", 1),
+    ("the ring, of NORM: the least of each size, 1 and 2 receivers, 0 and 1 % loss", least_of_ring("NORM"), TIMES,
+     "at least", 1),
+    ("the ring, of OpenPGM, likewise", least_of_ring("OpenPGM"), TIMES, "at least", 1),
     ("TLS bulk, of HAProxy's, by processor time", ratio_of("https", f"TLS, bulk, of {HAPROXY}"), TIMES, "at least", 1),
     ("TLS bulk, of nginx', by processor time", ratio_of("https", f"TLS, bulk, of {NGINX}"), TIMES, "at least", 1),
     ("a TLS record of 16 KiB sealed, of `openssl speed`", of_openssl, TIMES, "at least", 0.80),
@@ -90,8 +92,8 @@ def failover_rows(found):
     known = part_of(found, "failover")["rows"]
     for name, r in known.items():
         if name in (failover.OURS, failover.PEER, failover.PROXY_PEER, failover.MODES["tls"]):
-            stall = f"{number(r['stall_ms']['median'])} ms" if r["stall_ms"] else "none goes on"
-            yield [f"the box is gone: {name}", f"{r['survive']['median']} of {r['connections']['median']} survive, stall {stall}"]
+            stall = f", stall {number(r['stall_ms']['median'])} ms" if r["stall_ms"] else ""
+            yield [f"the box is gone: {name}", f"{r['survive']['median']} of {r['connections']['median']} survive{stall}"]
 
 
 def ratio_rows(found):
@@ -101,7 +103,8 @@ def ratio_rows(found):
              "new connections, commit = all, of no replication, by the holder's core"),
             *((f"{what} of plain TCP through `forward`, of {rival}", "relays",
                f"{what} through {relays.FORWARD}, of {name}, by the processor time the box adds")
-              for what in ("new connections", "bulk") for name, rival in ((relays.DNAT, "kernel DNAT"), (relays.HAPROXY, "HAProxy"))),
+              for what in ("new connections", "bulk")
+              for name, rival in ((relays.DNAT, "kernel DNAT"), (relays.HAPROXY, "HAProxy"))),
             *((f"TLS, {what}, two standbys, of {rival}", "https", f"TLS, {m}, of {name}")
               for m, what in (("bulk", "bulk"), ("new, ECDSA P-256", "new connections with ECDSA"))
               for name, rival in ((HAPROXY, "HAProxy"), (NGINX, "nginx"))),

@@ -1,7 +1,7 @@
 """What grows with the number of standbys and of sessions, with the slope of a straight line through it."""
 import math
 
-from tests.bench.board.figures import cell, middle, number, rounded, spread, table
+from tests.bench.board.figures import cell, line, middle, number, rounded, spread, table
 
 NAME = "growth"
 ABOUT = "the ring's sender by the number of standbys, an adoption by the number of sessions (both simulated)"
@@ -9,19 +9,12 @@ PACKAGES = []
 STANDBYS = 8
 
 
-def line(xs, ys):
-    """(at zero, slope), least squares."""
-    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
-    slope = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys)) / sum((x - mean_x) ** 2 for x in xs)
-    return mean_y - slope * mean_x, slope
-
-
 def measure(run):
-    raw = run.bench("growth_bench.py", "--build", run.build / "tests/bench", "--rounds", run.pick(3, 1), "--standbys", STANDBYS,
-                    "--messages", run.pick(300_000, 100_000), "--sessions",
+    raw = run.bench("growth_bench.py", "--build", run.build / "tests/bench", "--rounds", run.pick(2, 1), "--standbys",
+                    STANDBYS, "--messages", run.pick(300_000, 100_000), "--sessions",
                     ",".join(run.pick(["1000", "10000", "100000", "1000000"], ["1000", "10000", "100000"])))
-    rows = {f"ring, {n} standbys": {"sender_ns": spread([r["sender_ns"] for r in rounds]),
-                                    "receiver_ns": spread([r["receiver_ns"] for r in rounds])} for n, rounds in raw["ring"].items()}
+    rows = {f"ring, {n} standbys": {k: spread([r[k] for r in rounds]) for k in ("sender_ns", "receiver_ns")}
+            for n, rounds in raw["ring"].items()}
     rows |= {f"adoption, {n} sessions": {k: spread([r[k] for r in rounds]) for k in ("ms", "adopter_ms", "longest_call_ms")}
              for n, rounds in raw["takeover"].items()}
     ring, takeover = points(rows, "ring", "sender_ns"), points(rows, "adoption", "ms")
@@ -40,7 +33,8 @@ def points(rows, what, measure_name):
 
 def tables(part):
     rows, fit = part["rows"], part["rows"]["fit"]
-    ring = [[name.split()[1], cell(r["sender_ns"]), middle(r["receiver_ns"])] for name, r in rows.items() if name.startswith("ring,")]
+    ring = [[name.split()[1], cell(r["sender_ns"]), middle(r["receiver_ns"])] for name, r in rows.items()
+            if name.startswith("ring,")]
     adoption = [[f"{int(name.split()[1]):,}", cell(r["ms"]), middle(r["adopter_ms"]), middle(r["longest_call_ms"])]
                 for name, r in rows.items() if name.startswith("adoption,")]
     slope = fit["ring_ns_a_standby"]["median"]

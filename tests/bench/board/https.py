@@ -1,5 +1,5 @@
 """HTTPS beside HAProxy and nginx, by the server's processor time; and what openssl alone does."""
-from tests.bench.board.figures import cell, middle, ratio, spread, table
+from tests.bench.board.figures import cell, middle, proper, ratio, spread, table
 
 NAME = "https"
 ABOUT = "TLS: bulk and new connections beside HAProxy and nginx, each frame on its own"
@@ -11,7 +11,7 @@ CEILING = "openssl speed"
 
 def measure(run):
     servers = [ALONE, REPLICATED, HAPROXY, NGINX]
-    raw = run.bench("https_bench.py", "--rounds", run.pick(3, 1), "--seconds", run.pick(1.5, 1), "--servers",
+    raw = run.bench("https_bench.py", "--rounds", run.pick(3, 1), "--seconds", run.pick(1.2, 1), "--servers",
                     ";".join(run.pick(servers, [REPLICATED, HAPROXY, NGINX])))
     core = {s: {m: [r["by_core"] for r in rounds] for m, rounds in measures.items()} for s, measures in raw["servers"].items()}
     rows = {s: {m: {"by_core": spread(core[s][m]), "of haproxy": ratio(core[s][m], core[HAPROXY][m]),
@@ -24,9 +24,9 @@ def measure(run):
 def tables(part):
     servers = {s: r for s, r in part["rows"].items() if s != CEILING}
     of = table(["of HAProxy / of nginx", *MEASURES],
-               [[s, *(f"{middle(r[m]['of haproxy'])} / {middle(r[m]['of nginx'])}" for m in MEASURES)]
+               [[proper(s), *(f"{middle(r[m]['of haproxy'])} / {middle(r[m]['of nginx'])}" for m in MEASURES)]
                 for s, r in servers.items()])
     rates = table(["a second of the server's processor time", *(f"{m}, {u}" for m, u in MEASURES.items())],
-                  [[s, *(cell(r[m]["by_core"]) for m in MEASURES)] for s, r in servers.items()])
+                  [[proper(s), *(cell(r[m]["by_core"]) for m in MEASURES)] for s, r in servers.items()])
     alone = ", ".join(f"{name} {middle(r['by_core'])}" for name, r in part["rows"][CEILING].items())
     return f"{of}\n\n{rates}\n\n`openssl speed`, a second of a core: {alone}."

@@ -9,7 +9,8 @@ from tests.bench.board.running import Failed
 NAME = "micro"
 ABOUT = "single steps of the packet path, of replication and of TLS records"
 PACKAGES = []
-MICRO = "BM_(Buzhash|Owners|StoreFind|SessionTableFind|WorkerBurst|Fragment.*code|ChecksumUpdate|GateHoldAndOpen|SegmentReceive|Ring)"
+MICRO = ("BM_(Buzhash|Owners|StoreFind|SessionTableFind|WorkerBurst|Fragment.*code|ChecksumUpdate|GateHoldAndOpen|"
+         "SegmentReceive|Ring)")
 SUITE = 0x1301  # TLS 1.3, AES-128-GCM
 TLS = f"BM_(Seal|BareSeal|Open)/{SUITE}/|BM_FirstRecordAfterAdoption/{SUITE}$"
 WORDS = {  # benchmark: (what it is, what of its time is one of)

@@ -13,10 +13,10 @@ import matplotlib  # noqa: E402
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.ticker import FuncFormatter  # noqa: E402
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator  # noqa: E402
 
 from tests.bench.board import failover, forward, growth, https, relays, ring  # noqa: E402
-from tests.bench.board.figures import digest, number, read  # noqa: E402
+from tests.bench.board.figures import digest, line, number, proper, read  # noqa: E402
 
 OURS, LIGHT, GREY, DARK, WARM = "#1f5fa8", "#8db4dd", "#a9adb3", "#5d6269", "#c8762b"
 plt.rcParams.update({
@@ -50,6 +50,8 @@ def stalls(part):
         ax.annotate(f"{number(stall['median'])} ms", (stall["max"], y), xytext=(8, 0), textcoords="offset points", va="center")
     ax.set_yticks(range(len(rows)), [name.replace("`", "") for name, _ in rows])
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(FixedLocator([5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000]))
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(plain)
     ax.set_xlim(right=max(r["stall_ms"]["max"] for _, r in rows if r["stall_ms"]) * 2.2)
     ax.grid(axis="x")
@@ -65,8 +67,8 @@ def bars(ax, names, cells, title, unit, scale=1.0):
     for y, c in zip(at, cells):
         ax.annotate(number(c["median"] * scale), (c["max"] * scale, y), xytext=(5, 0), textcoords="offset points", va="center",
                     fontsize=8)
-    ax.set_yticks(at, [n.replace("`", "") for n in names])
-    ax.invert_yaxis()
+    ax.set_yticks(at, [proper(n).replace("`", "") for n in names])
+    ax.set_ylim(len(names) - 0.4, -0.6)  # the first on top
     ax.set_xlim(0, max(c["max"] for c in cells) * scale * 1.18)
     ax.xaxis.set_major_formatter(plain)
     ax.grid(axis="x")
@@ -76,8 +78,8 @@ def bars(ax, names, cells, title, unit, scale=1.0):
 
 def through_a_box(part):
     fig, axes = plt.subplots(1, 2, figsize=(10, 2.9))
-    for ax, (name, title, unit) in zip(axes, (("new", "New connections", "a second of the processor time the box adds"),
-                                              ("bulk", "Bulk", "Gbit a second of the processor time the box adds"))):
+    for ax, (name, title, unit) in zip(axes, (("new", "New connections through a box", "a second of processor time added"),
+                                              ("bulk", "Bulk through a box", "Gbit a second of processor time added"))):
         known = [(box, r[name]["added"]) for box, r in part["rows"].items() if r[name].get("added")]
         if known:
             bars(ax, *zip(*known), title, unit)
@@ -92,9 +94,8 @@ def tls(part):
     return fig
 
 
-def by_sessions(part):
-    rows = [(int(n.split(",", 1)[1].replace(",", "").split()[0]), r) for n, r in part["rows"].items() if n != forward.TESTPMD]
-    sessions, found = zip(*rows)
+def forwarding(part):
+    sessions, found = zip(*forward.by_sessions(part))
     fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3))
     rates = [r["mpps"] for r in found]
     left.errorbar(sessions, [c["median"] for c in rates], errors(rates), color=OURS, marker="o", capsize=3, label="forward")
@@ -149,7 +150,7 @@ def growing(part):
     xs, ys = zip(*standbys)
     cells = [part["rows"][f"ring, {n} standbys"]["sender_ns"] for n in xs]
     left.errorbar(xs, ys, errors(cells), color=OURS, marker="o", linestyle="none", capsize=3)
-    at_zero, slope = growth.line(xs, ys)
+    at_zero, slope = line(xs, ys)
     left.plot(xs, [at_zero + slope * x for x in xs], color=DARK, linewidth=1,
               label=f"{number(at_zero)} ns and {number(slope)} each")
     left.set_ylim(0, max(c["max"] for c in cells) * 1.3)
@@ -175,7 +176,7 @@ def growing(part):
     return fig
 
 
-PLOTS = {failover.NAME: stalls, relays.NAME: through_a_box, https.NAME: tls, forward.NAME: by_sessions, ring.NAME: messages,
+PLOTS = {failover.NAME: stalls, relays.NAME: through_a_box, https.NAME: tls, forward.NAME: forwarding, ring.NAME: messages,
          growth.NAME: growing}
 
 

@@ -1,5 +1,5 @@
 """Plain TCP through one box: new connections and bulk, beside the kernel's DNAT, HAProxy and nginx."""
-from tests.bench.board.figures import cell, middle, ratio, spread, table
+from tests.bench.board.figures import cell, middle, proper, ratio, spread, table
 
 NAME = "relays"
 ABOUT = "new connections and bulk of real clients through one box, beside kernel DNAT, HAProxy and nginx"
@@ -41,7 +41,7 @@ def measure(run):
 def tables(part):
     text = []
     for name, unit in UNITS.items():
-        lines = [[box, middle(r[name].get("of DNAT")), middle(r[name].get("of haproxy")), cell(r[name].get("added")),
+        lines = [[proper(box), middle(r[name].get("of DNAT")), middle(r[name].get("of haproxy")), cell(r[name].get("added")),
                   middle(r[name]["of haproxy, by the clock"]), cell(r[name]["rate"]), middle(r[name]["busy"])]
                  for box, r in part["rows"].items()]
         text.append(table([f"{unit}, {'new' if name == 'new' else 'bulk'}", "of DNAT", "of HAProxy",

@@ -15,7 +15,7 @@ def key(system, size, receivers, loss):
 
 def measure(run):
     words = ["--build", run.build / "tests/bench", "--parts", "throughput,latency", "--systems", ",".join(SYSTEMS)]
-    words += run.pick(["--runs", 2, "--seconds", 0.7, "--latency-seconds", 2],
+    words += run.pick(["--runs", 2, "--seconds", 0.5, "--latency-seconds", 1.5],
                       ["--runs", 1, "--seconds", 0.5, "--sizes", "256", "--latency-seconds", 1.5])
     found = {}
     for r in run.bench("ring_bench.py", *words):

@@ -43,14 +43,16 @@ class Run:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "figures.json"
             self.listen([sys.executable, ROOT / "tests/bench" / script, *words, "--json", file])
-            self.commands.append(" ".join(["tests/bench/" + script, *(str(w) for w in words if w != self.build / "tests/bench")]))
+            told = [str(w) if w != self.build / "tests/bench" else "build/tests/bench" for w in words]
+            self.commands.append(" ".join(["tests/bench/" + script, *told]))
             return json.loads(file.read_text())
 
     def listen(self, words):
         """Says each line that begins with '#'; the rest is the benchmark's own table, shown when it fails."""
         environment = {**os.environ, "HOLDFAST_BUILD": str(self.build)}
+        # In a session of its own: Ctrl-C is for us, who then tell it once to remove what it made.
         process = subprocess.Popen([str(w) for w in words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                   errors="replace", env=environment)
+                                   errors="replace", env=environment, start_new_session=True)
         told = []
         try:
             for line in process.stdout:
@@ -59,7 +61,7 @@ class Run:
                     self.say("   " + line[1:].strip())
             code = process.wait()
         except BaseException:
-            process.send_signal(signal.SIGTERM)  # each removes what it made
+            process.send_signal(signal.SIGTERM)
             try:
                 process.wait(ENDING_S)
             except subprocess.TimeoutExpired:
