@@ -10,6 +10,7 @@ its default.
     HOLDFAST_BUILD=build tests/bench/failover_bench.py [--kills 5] [--connections 20] [--kinds NAME,...]
 """
 import argparse
+import contextlib
 import json
 import signal
 import statistics
@@ -25,29 +26,33 @@ TARGETS = [f"{plan.VIP4}:{plan.STREAM_PORT}"]
 RATE, STEP_MS = 200_000, 20
 
 
+@contextlib.contextmanager
 def holdfast():
-    lab = Lab.up("fail", Options())
-    return lab, lab.holder()
+    """Each of these: a lab, and the box that is active in it."""
+    with Lab.up("fail", Options()) as lab:
+        yield lab, lab.holder()
 
 
 def kernel(advert_s):
+    @contextlib.contextmanager
     def make():
-        lab = rivals.boxes("fail", 2)
-        for node in lab.nodes():
-            rivals.dnat(lab, node)
-        rivals.conntrackd(lab)
-        rivals.keepalived(lab, advert_s, notify=True)
-        return lab, lab.nodes()[0]
+        with rivals.boxes("fail", 2) as lab:
+            for node in lab.nodes():
+                rivals.dnat(lab, node)
+            rivals.conntrackd(lab)
+            rivals.keepalived(lab, advert_s, notify=True)
+            yield lab, lab.nodes()[0]
     return make
 
 
 def haproxy(advert_s):
+    @contextlib.contextmanager
     def make():
-        lab = rivals.boxes("fail", 2)
-        for node in lab.nodes():
-            rivals.haproxy(lab, node)
-        rivals.keepalived(lab, advert_s)
-        return lab, lab.nodes()[0]
+        with rivals.boxes("fail", 2) as lab:
+            for node in lab.nodes():
+                rivals.haproxy(lab, node)
+            rivals.keepalived(lab, advert_s)
+            yield lab, lab.nodes()[0]
     return make
 
 
@@ -74,8 +79,7 @@ def taken_over(lab, node):
 
 def one(kind, connections):
     make, seconds, step_ms = KINDS[kind]
-    lab, active = make()
-    with lab:
+    with make() as (lab, active):
         traffic = Traffic(lab, targets=TARGETS, downloads=connections // 2, uploads=connections - connections // 2,
                           seconds=seconds, rate=RATE, step_ms=step_ms)
         traffic.wait_moving()

@@ -28,7 +28,8 @@ def one(program, *words):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True)
-    parser.add_argument("--rounds", type=int, default=3, help=f"of adoptions of {ONCE:,} sessions and more: one")
+    parser.add_argument("--rounds", type=int, default=3, help=f"of adoptions; of {ONCE:,} sessions and more: one")
+    parser.add_argument("--ring-rounds", type=int, default=5)
     parser.add_argument("--standbys", type=int, default=8, help="from one to so many")
     parser.add_argument("--messages", type=int, default=300_000, help="of the ring, each round")
     parser.add_argument("--sessions", default="1000,10000,100000,1000000")
@@ -38,11 +39,12 @@ def main():
     program = os.path.join(a.build, "growth_bench")
     ring = {str(n): [] for n in range(1, a.standbys + 1)}
     takeover = {n: [] for n in a.sessions.split(",")}
-    for number in range(a.rounds):
+    for number in range(a.ring_rounds):
         for standbys, rounds in ring.items():
             rounds.append(one(program, "ring", standbys, a.messages))
         told = ", ".join(f"{rounds[-1]['sender_ns']:.0f}" for rounds in ring.values())
         print(f"# {number + 1} ring: {told} ns a message at its sender, 1 to {a.standbys} standbys", flush=True)
+    for number in range(a.rounds):
         for sessions, rounds in takeover.items():
             if number == 0 or int(sessions) < ONCE:
                 rounds.append(r := one(program, "takeover", sessions))

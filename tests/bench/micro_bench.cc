@@ -208,7 +208,8 @@ void BM_ChecksumUpdate(benchmark::State& state) {
     std::array<std::byte, 8> was{}, now{};
     std::array<std::byte, 2> field{};
     for (auto _ : state) {
-        benchmark::DoNotOptimize(was.data());
+        for (std::byte* seen : {was.data(), now.data(), field.data()})
+            benchmark::DoNotOptimize(seen);
         benchmark::ClobberMemory();
         ChecksumDelta delta;
         delta.replace(was.data(), now.data(), 6);

@@ -10,6 +10,7 @@ direct ones do, and how many of them a second of that would be. Needs a machine 
     HOLDFAST_BUILD=build tests/bench/relay_bench.py [--rounds 3] [--seconds 3] [--boxes NAME;...]
 """
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -38,25 +39,29 @@ end
 """
 
 
+@contextlib.contextmanager
 def direct():
-    lab = Lab.up("relay", Options(direct=True, backends=1))
-    return lab, lab.hosts["b1"].address(4)
+    """Each of these: a lab, and the address that is served."""
+    with Lab.up("relay", Options(direct=True, backends=1)) as lab:
+        yield lab, lab.hosts["b1"].address(4)
 
 
 def box(start):
+    @contextlib.contextmanager
     def make():
-        lab = rivals.boxes("relay", 1, backends=1)
-        rivals.take_vip(lab, "a")
-        start(lab, "a")
-        return lab, plan.VIP4
+        with rivals.boxes("relay", 1, backends=1) as lab:
+            rivals.take_vip(lab, "a")
+            start(lab, "a")
+            yield lab, plan.VIP4
     return make
 
 
 def holdfast(mode, nodes):
+    @contextlib.contextmanager
     def make():
-        lab = Lab.up("relay", Options(nodes=nodes, backends=1, mode=mode, solo="deny" if nodes > 1 else "allow",
-                                      sessions=SESSIONS))
-        return lab, plan.VIP4
+        options = Options(nodes=nodes, backends=1, mode=mode, solo="deny" if nodes > 1 else "allow", sessions=SESSIONS)
+        with Lab.up("relay", options) as lab:
+            yield lab, plan.VIP4
     return make
 
 
@@ -102,8 +107,7 @@ def main():
     found = {b: {m: [] for m in MEASURES} for b in boxes}
     for number in range(a.rounds):
         for name in boxes:
-            lab, address = BOXES[name]()
-            with lab:
+            with BOXES[name]() as (lab, address):
                 lab.make_file("bulk", BULK_SIZE)
                 for measure in MEASURES:
                     found[name][measure].append(r := one(lab, address, measure, a.seconds))

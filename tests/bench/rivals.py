@@ -5,6 +5,7 @@ Each box has configuration, sockets and pid files of its own in the lab's folder
 what a careful administrator would have it do: a packet of a connection that the kernel does not know (yet) is dropped
 rather than answered with a reset, and the kernel does not invent connections from the middle of a stream.
 """
+import contextlib
 import os
 
 from tools.lab import netns, plan
@@ -120,18 +121,15 @@ for verb in -c -f -R -B; do /usr/sbin/conntrackd -C {own}/conntrackd.conf $verb;
 """
 
 
+@contextlib.contextmanager
 def boxes(name, nodes, **options):
     """A lab whose nodes are empty, each frame on its own as on a wire."""
-    lab = Lab.up(name, Options(nodes=nodes, **options), nodes=False)
-    try:
+    with Lab.up(name, Options(nodes=nodes, **options), nodes=False) as lab:
         for node in lab.nodes():
             set_offloads(lab, node, False)
             netns.sysctl(lab.state.owned(node), BOX_SYSCTLS)
             (lab.folder / node).mkdir(exist_ok=True)
-    except BaseException:
-        lab.down(keep_logs=True)
-        raise
-    return lab
+        yield lab
 
 
 def set_offloads(lab, host, on):

@@ -63,6 +63,8 @@ def proper(name):
 def number(value):
     if value is None:
         return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
     if value != 0 and abs(value) < 0.1:
         return f"{value:.3f}"
     if abs(value) < 10:

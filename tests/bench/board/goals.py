@@ -79,12 +79,16 @@ def met(value, how, bound):
     return "yes" if (value >= bound if how == "at least" else value <= bound) else "no"
 
 
+def told(value, unit):
+    return f"{100 * value:.0f} %" if unit is SHARE else f"{number(value)} {unit}".strip()
+
+
 def goals(found):
     rows = []
     for goal, find, unit, how, bound in GOALS:
         value = find(found)
-        tell = lambda v: (f"{100 * v:.0f} %" if unit is SHARE else f"{number(v)} {unit}".strip())  # noqa: B023
-        rows.append([goal, f"{how} {tell(bound)}", "not measured" if value is None else tell(value), met(value, how, bound)])
+        rows.append([goal, f"{how} {told(bound, unit)}", "not measured" if value is None else told(value, unit),
+                     met(value, how, bound)])
     return table(["goal", "wanted", "found", "met"], rows)
 
 
@@ -92,8 +96,8 @@ def failover_rows(found):
     known = part_of(found, "failover")["rows"]
     for name, r in known.items():
         if name in (failover.OURS, failover.PEER, failover.PROXY_PEER, failover.MODES["tls"]):
-            stall = f", stall {number(r['stall_ms']['median'])} ms" if r["stall_ms"] else ""
-            yield [f"the box is gone: {name}", f"{r['survive']['median']} of {r['connections']['median']} survive{stall}"]
+            stall = f"{number(r['stall_ms']['median'])} ms" if r["stall_ms"] else "-"
+            yield [name, f"{r['survive']['median']} of {r['connections']['median']}", stall]
 
 
 def ratio_rows(found):
@@ -115,15 +119,12 @@ def ratio_rows(found):
             yield [what, middle(value)]
 
 
-def growth_rows(found):
-    rows = part_of(found, "growth")["rows"]
-    for name, r in rows.items():
-        if name == "adoption, 100000 sessions":
-            yield ["adoption of 100,000 sessions, work of all nodes together (simulated)", f"{middle(r['ms'])} ms"]
-
-
 def scoreboard(found):
-    rows = [*failover_rows(found), *ratio_rows(found), *growth_rows(found)]
-    return table(["", "found"], rows) if rows else NOTHING
-
-
+    gone, ratios = [*failover_rows(found)], [*ratio_rows(found)]
+    told_tables = []
+    if gone:
+        told_tables.append(table(["the box that carries them is gone", "connections that survive", "their longest stall, median"],
+                                 gone))
+    if ratios:
+        told_tables.append(table(["Holdfast's rate, as a multiple of another: above 1 is ours", "times"], ratios))
+    return "\n\n".join(told_tables) or NOTHING

@@ -10,8 +10,8 @@ STANDBYS = 8
 
 
 def measure(run):
-    raw = run.bench("growth_bench.py", "--build", run.build / "tests/bench", "--rounds", run.pick(2, 1), "--standbys",
-                    STANDBYS, "--messages", run.pick(300_000, 100_000), "--sessions",
+    raw = run.bench("growth_bench.py", "--build", run.build / "tests/bench", "--rounds", run.pick(2, 1), "--ring-rounds",
+                    run.pick(5, 1), "--standbys", STANDBYS, "--messages", run.pick(300_000, 100_000), "--sessions",
                     ",".join(run.pick(["1000", "10000", "100000", "1000000"], ["1000", "10000", "100000"])))
     rows = {f"ring, {n} standbys": {k: spread([r[k] for r in rounds]) for k in ("sender_ns", "receiver_ns")}
             for n, rounds in raw["ring"].items()}

@@ -48,7 +48,7 @@ class Run:
             return json.loads(file.read_text())
 
     def listen(self, words):
-        """Says each line that begins with '#'; the rest is the benchmark's own table, shown when it fails."""
+        """Says each line that begins with "# "; the rest is the benchmark's own table, shown when it fails."""
         environment = {**os.environ, "HOLDFAST_BUILD": str(self.build)}
         # In a session of its own: Ctrl-C is for us, who then tell it once to remove what it made.
         process = subprocess.Popen([str(w) for w in words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -57,7 +57,7 @@ class Run:
         try:
             for line in process.stdout:
                 told.append(line.rstrip())
-                if line.startswith("#"):
+                if line.startswith("# "):
                     self.say("   " + line[1:].strip())
             code = process.wait()
         except BaseException:
