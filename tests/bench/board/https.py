@@ -4,15 +4,14 @@ from tests.bench.board.figures import cell, middle, proper, ratio, spread, table
 NAME = "https"
 ABOUT = "TLS: bulk and new connections beside HAProxy and nginx, each frame on its own"
 PACKAGES = ["haproxy", "libnginx-mod-stream", "openssl"]
-ALONE, REPLICATED, HAPROXY, NGINX = "holdfast, one node", "holdfast, two standbys", "haproxy", "nginx"
+REPLICATED, HAPROXY, NGINX = "holdfast, two standbys", "haproxy", "nginx"
 MEASURES = {"bulk": "Gbit", "new, ECDSA P-256": "connections", "new, RSA-2048": "connections", "resumed": "connections"}
 CEILING = "openssl speed"
 
 
 def measure(run):
-    servers = [ALONE, REPLICATED, HAPROXY, NGINX]
     raw = run.bench("https_bench.py", "--rounds", run.pick(3, 1), "--seconds", run.pick(1.2, 1), "--servers",
-                    ";".join(run.pick(servers, [REPLICATED, HAPROXY, NGINX])))
+                    ";".join([REPLICATED, HAPROXY, NGINX]))
     core = {s: {m: [r["by_core"] for r in rounds] for m, rounds in measures.items()} for s, measures in raw["servers"].items()}
     rows = {s: {m: {"by_core": spread(core[s][m]), "of haproxy": ratio(core[s][m], core[HAPROXY][m]),
                     "of nginx": ratio(core[s][m], core[NGINX][m])} for m in MEASURES} for s in core}
