@@ -10,7 +10,7 @@ PROXY_PEER = "HAProxy, keepalived at 30 ms"
 HANDOVER = "Holdfast `forward`, handed over (SIGTERM)"
 NAMES = {"holdfast": OURS, "conntrackd, 30 ms": PEER, "conntrackd, 1 s": PEER_SLOW, "haproxy, 30 ms": PROXY_PEER,
          "handover": HANDOVER}
-MODES = {"proxy": "Holdfast `proxy`", "tls": "Holdfast `tls`", "tls-payload": "Holdfast `tls`, `durability = payload`"}
+MODES = {"proxy": "Holdfast `proxy`", "tls": "Holdfast `tls`", "tls-payload": "Holdfast `tls`, `durability = payload`, writes every 5 ms"}
 
 
 def row(rounds):
@@ -24,7 +24,9 @@ def row(rounds):
 def measure(run):
     boxes = run.bench("failover_bench.py", "--kills", run.pick(3, 1), "--kinds",
                       ";".join(run.pick(list(NAMES), [k for k in NAMES if k != "conntrackd, 1 s"])))
-    modes = run.bench("stall_bench.py", "--kills", run.pick(2, 1), "--kinds", ",".join(run.pick(list(MODES), ["tls"])))
+    modes = run.bench("stall_bench.py", "--kills", run.pick(2, 1), "--kinds", run.pick("proxy,tls", "tls"))
+    if not run.quick:
+        modes |= run.bench("stall_bench.py", "--kills", 2, "--kinds", "tls-payload", "--step-ms", 5, "--connections", 10)
     rows = {NAMES[kind]: row(rounds) for kind, rounds in boxes.items()}
     rows |= {MODES[kind]: row(rounds) for kind, rounds in modes.items()}
     ratios = {}
