@@ -60,11 +60,13 @@ demo:
 	deploy/demo
 
 bench: all
+	deploy/install-packages --bench
 	tests/bench/run --build $(BUILD)
 
 # Holdfast beside others, in one run of under 20 minutes; writes the tables and plots of docs/performance.md and README.md.
 # Part of it: make scoreboard ARGS="--only forward"
 scoreboard: all
+	deploy/install-packages --bench
 	tests/bench/scoreboard --build $(BUILD) $(ARGS)
 
 # Unit tests, transcripts, corpora and simulated clusters under sanitizers.
