@@ -44,6 +44,7 @@ RING_BURST = 256
 def run_one(run, program, pattern):
     words = [run.program(program), f"--benchmark_filter={pattern}", "--benchmark_format=json",
              f"--benchmark_min_time={run.pick(0.05, 0.02)}", f"--benchmark_repetitions={run.pick(3, 1)}"]
+    run.say(f"   {program}, {pattern}")
     run.commands.append(" ".join(["build/tests/bench/" + program, *words[1:]]))
     done = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=False)
     if done.returncode != 0:
