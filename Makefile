@@ -60,7 +60,14 @@ demo:
 	deploy/demo
 
 bench: all
+	deploy/install-packages --bench
 	tests/bench/run --build $(BUILD)
+
+# Holdfast beside others, in one run of under 20 minutes; writes the tables and plots of docs/performance.md and README.md.
+# Part of it: make scoreboard ARGS="--only forward"
+scoreboard: all
+	deploy/install-packages --bench
+	tests/bench/scoreboard --build $(BUILD) $(ARGS)
 
 # Unit tests, transcripts, corpora and simulated clusters under sanitizers.
 asan: SANITIZERS = address,undefined
@@ -92,4 +99,4 @@ format:
 clean:
 	rm -rf $(BUILD) build-asan build-tsan build-fuzz build-mutation
 
-.PHONY: all check lint system accept-forward accept-tls differential mutation soak-tls sim model demo bench asan tsan fuzz tidy format clean
+.PHONY: all check lint system accept-forward accept-tls differential mutation soak-tls sim model demo bench scoreboard asan tsan fuzz tidy format clean

@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 WORLD_CPU, HOLDER_CPU = 0, 1
 KINDS = {"off (one node)": ("none", 1), "commit = none": ("none", 3), "commit = any": ("any", 3), "commit = all": ("all", 3)}
@@ -94,6 +95,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rate", type=int, default=20_000, help="connections a second while latency is measured")
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--json", help="write all figures here")
     a = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so through every finally
     program = os.path.join(a.build, "connect_bench")
@@ -102,6 +104,8 @@ def main():
         for kind in KINDS:
             full[kind].append(one(program, kind, 0, a.seconds))
             paced[kind].append(one(program, kind, a.rate, a.seconds))
+            print(f"# {kind}: {full[kind][-1]['rate'] / 1000:.0f} thousand a second, {1e6 / full[kind][-1]['ns']:.0f} of the "
+                  f"holder's core; SYN to SYN-ACK {paced[kind][-1]['p50_us']:.1f} us", flush=True)
             if a.verbose:
                 print(f"# {kind}: {full[kind][-1]}\n# {kind}, paced: {paced[kind][-1]}", flush=True)
     print("| replication | thousand connections a second | of off | thousand a second of the holder's core | of off "
@@ -110,6 +114,8 @@ def main():
     off = next(iter(KINDS))
     for kind in KINDS:
         print(row(kind, full[kind], paced[kind], full[off], paced[off]))
+    if a.json:
+        Path(a.json).write_text(json.dumps({kind: {"full": full[kind], "paced": paced[kind]} for kind in KINDS}))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 //
 //   forward_bench source DEVICE CPU SESSIONS SECONDS   sends 64-byte frames of the sessions in
 //       random order and prints how many a second came back
-//   forward_bench node DEVICE CPU SESSIONS             forwards them with a worker in a poll loop
+//   forward_bench node DEVICE CPU SESSIONS             forwards them with a worker in a poll loop;
+//       prints "ready" and the octets that its sessions take
 //
 // The source keeps a fixed number of frames in flight: each buffer that comes back is filled anew
 // and sent again. It does so with nothing between it and the driver, so that it is not what limits.
@@ -113,7 +114,7 @@ void run_node(Eal& eal, Port& port, FramePool& pool, uint32_t sessions) {
                   *loaded.worker);
     loop.add_port(Side::front, port);
     eal.launch(0, [&] { loop.run(); });
-    fmt::print("ready\n");
+    fmt::print("ready {}\n", loaded.worker->forwarder().bytes());
     std::fflush(stdout);
     sigset_t signals;
     sigemptyset(&signals);

@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+from tests.bench import rivals  # noqa: E402
 from tests.system.harness import Lab, Options, netns, plan  # noqa: E402
 from tools.lab.world import build_folder  # noqa: E402
 
@@ -74,12 +76,8 @@ stream {{
 
 
 def set_offloads(lab, on):
-    """Segments as on a wire, each frame by itself; or as large as the kernel likes, as a NIC would cut and join them."""
-    for name, host in lab.hosts.items():
-        for a in host.attachments:
-            if a.link != plan.RING:
-                words = [w for f in ("tx", "tso", "gso", "gro") for w in (f, "on" if on else "off")]
-                lab.exec(name, ["ethtool", "-K", a.link, *words])
+    for host in lab.hosts:
+        rivals.set_offloads(lab, host, on)
 
 
 def rival(lab, name):
@@ -208,6 +206,7 @@ def main():
     parser.add_argument("--servers", help=f"some of: {'; '.join(SERVERS)} (split by ';')")
     parser.add_argument("--json", help="write all figures here")
     a = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so through every finally
     servers = a.servers.split(";") if a.servers else SERVERS
     found = {s: {m: [] for m in MEASURES} for s in servers}
     for number in range(a.rounds):

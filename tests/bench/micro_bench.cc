@@ -1,12 +1,21 @@
 // Single steps of the packet path and of replication, one thread, no device.
 #include <benchmark/benchmark.h>
 
+#include <chrono>
+
 #include "dataplane/takeover/capture.h"
+#include "dataplane/tcp/endpoint.h"
 #include "dataplane/wire/checksum.h"
 #include "replication/buzhash.h"
 #include "tests/bench/loaded_worker.h"
+#include "tests/bench/memory_ring.h"
 
 namespace holdfast {
+
+Instant bench::clock_now() {
+    return {std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1)};
+}
+
 namespace {
 
 using namespace holdfast::bench;
@@ -199,7 +208,8 @@ void BM_ChecksumUpdate(benchmark::State& state) {
     std::array<std::byte, 8> was{}, now{};
     std::array<std::byte, 2> field{};
     for (auto _ : state) {
-        benchmark::DoNotOptimize(was.data());
+        for (std::byte* seen : {was.data(), now.data(), field.data()})
+            benchmark::DoNotOptimize(seen);
         benchmark::ClobberMemory();
         ChecksumDelta delta;
         delta.replace(was.data(), now.data(), 6);
@@ -219,6 +229,73 @@ void BM_GateHoldAndOpen(benchmark::State& state) {
     }
 }
 BENCHMARK(BM_GateHoldAndOpen);
+
+// A segment in order into an endpoint, which acknowledges once for each burst of 32.
+class Reader final : public TcpOutput {
+public:
+    void transmit(const TcpEndpoint&, const TcpSegment&, const TcpOptions&,
+                  std::span<const Bytes>) override {
+        ++acknowledgements;
+    }
+    size_t deliver(Bytes bytes) override { return octets += bytes.size(), bytes.size(); }
+    void on_tcp_event(TcpEvent) override {}
+    uint64_t octets = 0, acknowledgements = 0;
+};
+
+void BM_SegmentReceive(benchmark::State& state) {
+    ChunkPool pool(64);
+    const TcpConfig config;
+    TcpEndpoint end(config, pool);
+    Reader reader;
+    Tcb record;
+    record.state = TcpState::established;
+    Instant now{1'000'000'000};
+    end.restore(record, {.relearn = false}, now);
+    constexpr uint32_t kRoom = 256 * 1024;
+    const auto drain = [&] {  // the consumer has taken it all, and the peer is told so
+        end.set_receive_room(kRoom);
+        end.flush(now, reader);
+    };
+    drain();
+    const std::vector<std::byte> text(static_cast<size_t>(state.range(0)));
+    TcpSegment segment;
+    segment.flags = tcp_flag::ack;
+    segment.window = 1000;
+    segment.payload_size = static_cast<uint32_t>(text.size());
+    segment.seq = end.state().rcv_nxt;
+    segment.ack = end.state().snd_nxt;
+    unsigned in_burst = 0;
+    for (auto _ : state) {
+        end.on_segment({segment, {}, text}, now, reader);
+        segment.seq = segment.end();
+        if (++in_burst < 32) continue;
+        drain();
+        in_burst = 0;
+        now = now + Duration::microseconds(32);
+    }
+    if (reader.octets != state.iterations() * text.size() || reader.acknowledgements == 0)
+        state.SkipWithError("not every octet was delivered");
+    state.SetBytesProcessed(static_cast<int64_t>(reader.octets));
+}
+BENCHMARK(BM_SegmentReceive)->Arg(64)->Arg(1400);
+
+// A message of 256 bytes at either end of a ring with one receiver, sealing and opening included.
+void BM_Ring(benchmark::State& state) {
+    MemoryRing ring(1);
+    ring.join();
+    const bool sends = state.range(0) == 0;
+    const auto spent = [&] { return sends ? ring.sender_ns() : ring.receivers_ns(); };
+    for (auto _ : state) {
+        const int64_t before = spent();
+        ring.burst();
+        state.SetIterationTime(static_cast<double>(spent() - before) * 1e-9);
+    }
+    const auto messages = static_cast<uint64_t>(state.iterations()) * MemoryRing::kBurst;
+    if (!ring.all_have(messages)) state.SkipWithError("the receiver does not have all messages");
+    state.SetItemsProcessed(static_cast<int64_t>(messages));
+    state.SetLabel(sends ? "send" : "receive");
+}
+BENCHMARK(BM_Ring)->DenseRange(0, 1)->UseManualTime();
 
 }  // namespace
 }  // namespace holdfast

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 
 PREFIX = "hf-ringbench-"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -59,6 +60,7 @@ class Lab:
     def __init__(self, namespaces, peers, scratch):
         self.namespaces, self.peers, self.scratch = namespaces, peers, scratch
         self.loss = self.runs = 0
+        self.found = []  # every run, for --json
 
     def set_loss(self, percent):
         """In every receiver, of every UDP datagram, whoever sent it."""
@@ -110,7 +112,15 @@ class Lab:
             for p in processes[:programs]:
                 p.terminate()
                 out.append(p.communicate(timeout=10)[0])
-            return json.loads(sent), [json.loads(o) for o in out]
+            sent, got = json.loads(sent), [json.loads(o) for o in out]
+            self.found.append({"system": system, "loss": self.loss, "receivers": receivers, "size": options["size"],
+                               "paced": options.get("rate", 0), "stopped": stop is not None,
+                               "rate": min(g["rate"] for g in got), "p50": got[0]["p50"], "p99": got[0]["p99"],
+                               "arrived": min(g["received"] for g in got) / max(sent["sent"], 1),
+                               "cpu_us": 1e6 * (sent["cpu"] + sum(g["cpu"] for g in got)) / max(sent["sent"], 1)})
+            print(f"# {system}, {receivers} receivers, {options['size']} bytes, {self.loss} % loss: "
+                  f"{self.found[-1]['rate'] / 1000:,.0f} thousand a second", flush=True)
+            return sent, got
         except (subprocess.TimeoutExpired, json.JSONDecodeError):
             return None, []
         finally:
@@ -140,7 +150,7 @@ def throughput(lab, systems, runs, seconds, sizes):
         for _ in range(runs):
             for receivers in (1, 2):
                 for size in sizes:
-                    for system in systems:
+                    for system in [s for s in systems if loss == 0 or s != "raw"]:  # which repairs nothing
                         sent, got = lab.run(system, receivers, size=size, seconds=seconds)
                         if got:  # the slowest receiver counts
                             results.setdefault((loss, receivers, size, system), []).append(
@@ -182,14 +192,17 @@ def latencies(lab, systems, runs, title, loss, receivers, **options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", required=True, help="folder with ring_peer_holdfast, _norm, _pgm, _memif")
-    parser.add_argument("--systems", default="holdfast,norm,pgm,memif")
+    parser.add_argument("--build", required=True, help="folder with ring_peer_holdfast, _norm, _pgm, _raw, _memif")
+    parser.add_argument("--systems", default="holdfast,norm,pgm,raw,memif",
+                        help="raw: sendmmsg alone, for a ceiling (holdfast,norm,pgm,raw,memif)")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--sizes", default="64,256,1400")
     parser.add_argument("--offloads", action="store_true",
                         help="leave the cables' on: what goes to the kernel as one passes as one, as on no wire")
     parser.add_argument("--parts", default="throughput,latency,tail,frozen")
+    parser.add_argument("--latency-seconds", type=float, default=4)
+    parser.add_argument("--json", help="write all figures here")
     a = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so through every finally
     systems = a.systems.split(",")
@@ -201,10 +214,11 @@ def main():
         lab = Lab(namespaces, peers, scratch)
         if "throughput" in parts:
             throughput(lab, systems, a.runs, a.seconds, [int(s) for s in a.sizes.split(",")])
+        systems = [s for s in systems if s != "raw"]
         if "latency" in parts:
             for loss in (0, 1):
                 latencies(lab, systems, a.runs, f"Latency of 256 bytes at 10,000 a second, 2 receivers, {loss} % loss", loss, 2,
-                          size=256, rate=10000, seconds=4)
+                          size=256, rate=10000, seconds=a.latency_seconds)
         if "tail" in parts:
             latencies(lab, systems, a.runs, "The last message of a burst: single ones, 25 ms apart, 20 % loss", 20, 1,
                       size=256, rate=40, seconds=10)
@@ -213,6 +227,8 @@ def main():
             systems = [s for s in systems if s != "memif"]  # its receivers are one process
             latencies(lab, systems, a.runs, "A healthy receiver at 20,000 a second while another is stopped for 3 s", 0, 2,
                       size=256, rate=20000, seconds=7, stop=(1, 2, 3))
+        if a.json:
+            Path(a.json).write_text(json.dumps(lab.found))
 
 
 if __name__ == "__main__":

@@ -75,7 +75,9 @@ void send_all(const PeerOptions& o) {
     }
     peer->flush();
     Instant last = clock_now();
-    for (Instant now = last; now < last + Duration::seconds(1); now = clock_now())
+    // For repairs of what was sent last.
+    const Duration drain = Duration::milliseconds(o.rate > 0 ? 1000 : 500);
+    for (Instant now = last; now < last + drain; now = clock_now())
         peer->poll(Duration::milliseconds(1));
     std::printf("{\"sent\": %lu, \"seconds\": %.3f, \"full\": %lu, \"cpu\": %.3f, \"peer\": %s}\n",
                 sent, (last - start).as_seconds(), refused, cpu_seconds(),

@@ -9,6 +9,7 @@ The kinds proxy-payload and tls-payload have `durability = payload`.
 """
 import argparse
 import json
+import signal
 import statistics
 import sys
 from pathlib import Path
@@ -85,6 +86,7 @@ def main():
     parser.add_argument("--kinds", default=",".join(KINDS), help=f"some of {','.join(KINDS)}")
     parser.add_argument("--json", help="write all figures here")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so through every finally
     found = {kind: measure(kind, max(1, arguments.kills // (2 if kind == "no-nudge" else 1)), arguments.connections,
                            arguments.step_ms)
              for kind in arguments.kinds.split(",")}

@@ -272,8 +272,20 @@ def documents_are_true():
                     yield f"{name}:{number}: no such test: {quoted}"
 
 
+def figures_are_measured():
+    """Tables of figures are those of docs/performance/figures.json: nobody edits them by hand."""
+    sys.path.insert(0, str(ROOT))
+    from tests.bench.board import documents  # pylint: disable=import-outside-toplevel
+    for name, block in documents.disagreements():
+        yield f"{name}: the block {block!r} is not what was measured: tests/bench/scoreboard --render"
+    for part in documents.unreliable():
+        yield f"docs/performance/figures.json: {part} is of a quick run: tests/bench/scoreboard --only {part} --land"
+    for plot in documents.stale_plots():
+        yield f"{plot}: does not show what was measured: tests/bench/scoreboard --render"
+
+
 CHECKS = [include_order, includes_from_root, vendor_headers, protocol_asks_nothing, sizes, one_package_list,
-          documentation_addresses, documents_are_true, python_compiles, shell_parses, formatted,
+          documentation_addresses, documents_are_true, figures_are_measured, python_compiles, shell_parses, formatted,
           headers_compile_alone]
 
 

@@ -73,10 +73,11 @@ class Lab:
         return Lab(State.load(name))
 
     @staticmethod
-    def up(name="lab", options=Options(), wait=True):
-        """Builds and starts everything, or leaves nothing. With `wait`: returns when the cluster is whole."""
+    def up(name="lab", options=Options(), wait=True, nodes=True):
+        """Builds and starts everything, or leaves nothing. With `wait`: returns when the cluster is whole. Without `nodes`
+        theirs are namespaces in which nothing runs yet."""
         options.check()
-        if options.nodes and not options.direct and not daemon_path().exists():
+        if nodes and options.nodes and not options.direct and not daemon_path().exists():
             raise LabError(f"{daemon_path()} is not there: make, or set HOLDFAST_BUILD")
         state = State(name, options)
         if (state.folder / "state.json").exists():
@@ -88,10 +89,11 @@ class Lab:
             lab.start_servers()
             if options.generator:
                 lab.generator.start()
-            for node in lab.nodes():
+            for node in lab.nodes() if nodes else []:
                 lab.start(node)
             if wait:
-                lab.wait_ready()
+                lab.wait_servers()
+                lab.wait_nodes(lab.nodes() if nodes else [])
         except BaseException:
             lab.down(keep_logs=True)
             raise
@@ -386,14 +388,16 @@ class Lab:
                 raise LabError(f"not within {seconds} s: one holder for {STEADY_S} s, with every node in its view")
             time.sleep(0.02)
 
-    def wait_ready(self, seconds=READY_TIMEOUT_S):
+    def wait_servers(self):
         for host in [h for h in self.hosts.values() if h.kind == "backend"]:
             for port in (plan.WEB_PORT, plan.STREAM_PORT):
                 self.wait_for(f"{host.name} listens on port {port}", lambda: self.listens(host.name, port), 10)
-        for node in self.nodes():
+
+    def wait_nodes(self, nodes, seconds=READY_TIMEOUT_S):
+        for node in nodes:
             self.wait_for(f"{node} answers on its socket (see {self.log(node)})",
                           lambda: self.status(node) or self.died(node), seconds)
-        if self.nodes():
+        if nodes:
             self.wait_steady(seconds)
 
     def died(self, node):
