@@ -268,7 +268,7 @@ std::optional<SessionIndex> Takeover::take(const Fragment& fragment, Instant now
             return std::nullopt;
         case FragmentKind::application:
             if (const SessionIndex index = find(fragment.id.session))
-                apply_application(index, fragment);
+                apply_application(index, fragment, now);
             return std::nullopt;
         case FragmentKind::stream:
             apply_stream(fragment, now);
@@ -346,7 +346,7 @@ std::optional<SessionIndex> Takeover::restore(const Fragment& header, Instant no
     if (const auto f = store.find(id_of(header.id.session, FragmentKind::segment)))
         apply_segment(*index, *f, now);
     if (const auto f = store.find(id_of(header.id.session, FragmentKind::application)))
-        apply_application(*index, *f);
+        apply_application(*index, *f, now);
     publish(*index, now);
     return *index;
 }
@@ -407,7 +407,7 @@ std::optional<SessionIndex> Takeover::restore_tls(const SessionKey& key, Instant
     }
     ++counters_.restored;
     if (const auto f = replicator_.store().find(id_of(key, FragmentKind::application)))
-        apply_application(*index, *f);
+        apply_application(*index, *f, now);
     publish_tls(*index, true, now);
     return *index;
 }
@@ -443,7 +443,7 @@ void Takeover::apply_segment(SessionIndex index, const Fragment& segment, Instan
     s.segment_version = segment.version.number;
 }
 
-void Takeover::apply_application(SessionIndex index, const Fragment& part) {
+void Takeover::apply_application(SessionIndex index, const Fragment& part, Instant now) {
     const std::vector<std::byte> value =
         replicator_.store().whole_value(part.id.session, FragmentKind::application);
     if (value.empty()) return;
@@ -455,6 +455,7 @@ void Takeover::apply_application(SessionIndex index, const Fragment& part) {
     Session& s = *forwarder_.sessions().get(index);
     s.application_version = std::max(s.application_version, part.version.number);
     attributes_[index.slot] = std::move(*attributes);
+    publish_application(index, now);  // under our epoch: owners drop what is of older ones
 }
 
 // ---- Attributes

@@ -91,7 +91,7 @@ private:
     void apply_stream(const Fragment& block, Instant now);
     void erase_secrets(SessionIndex index, const Session& session, Instant now);
     void erase_copies(SessionIndex index, const Session& session, Instant now);
-    void apply_application(SessionIndex index, const Fragment& part);
+    void apply_application(SessionIndex index, const Fragment& part, Instant now);
     void publish_application(SessionIndex index, Instant now);
     Published publish_segment(SessionIndex index, Instant now);
     uint32_t after(uint32_t version) const;
