@@ -139,7 +139,9 @@ def messages(part):
         ax.yaxis.set_major_formatter(plain)
         ax.grid(axis="y")
         ax.set_title(f"Reliable multicast, {loss} % loss")
-    axes[0].set_ylim(top=axes[0].get_ylim()[1] * 3)  # room for the legend
+    rates = [r["rate"] for r in part["rows"].values() if r.get("rate")]
+    # Room for the legend above, and for the shortest bar below.
+    axes[0].set_ylim(min(c["min"] for c in rates) / 2000, max(c["max"] for c in rates) / 1000 * 4)
     axes[0].set_ylabel("thousand messages a second")
     axes[0].legend(ncols=5, loc="upper center", fontsize=8, columnspacing=1.2, handlelength=1.2)
     return fig
