@@ -110,6 +110,7 @@ public:
     const Takeover& takeover() const { return takeover_; }
     const ParkingLot& parking() const { return parking_; }
     const Nudge& nudge() const { return nudge_; }
+    static constexpr size_t kMaxReports = 32;
     const std::vector<AdoptionReport>& adoptions() const { return adoptions_; }
     const WorkerCounters& counters() const { return counters_; }
 
@@ -129,6 +130,7 @@ private:
     void on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant now) override;
     void on_lost(GroupId group, Instant now) override;
     void on_fragment(NodeId from, const Fragment& fragment, Instant now) override;
+    uint32_t settle(GroupId group, uint32_t cursor, unsigned budget, Instant now) override;
     void on_gathered(GroupId group, Instant now) override;
     void on_gathered_late(GroupId group, Instant) override {
         if (resumption_) resumption_->set_complete(group, true), relay_->on_resumable(nullptr);
@@ -154,7 +156,7 @@ private:
     void resume(Frame& frame, Instant now);
     void resume_flows_of(SessionIndex index, Instant now);
     void count_lost(GroupId group, const FlowKey& client_side, Instant now);
-    void count_orphans(GroupId group, Instant now);
+    uint32_t count_orphans(GroupId group, uint32_t cursor, unsigned budget, Instant now);
     void refresh_groups(Instant now);
     AdoptionReport* running_report(GroupId group);
     void finish_dropping(Instant now);

@@ -11,6 +11,12 @@ constexpr Duration kResyncStep = Duration::milliseconds(1);
 // accounting).
 constexpr uint64_t kResyncInFlight = 1024;
 constexpr Duration kGarbageInterval = Duration::seconds(1);
+// Fragments taken in by one call during an adoption: at some 3 us each well below what a peer would
+// take for death.
+constexpr unsigned kGatherBatch = 512;
+constexpr Duration kSlice =
+    Duration::microseconds(100);           // from one to the next: packets in between
+constexpr uint32_t kForgetBatch = 16'384;  // entries looked at by one call, 10 ns each
 
 }  // namespace
 
@@ -228,13 +234,16 @@ void Replicator::start_resync(Instant now) {
     ++counters_.resyncs;
 }
 
+// No faster than the slowest standby takes it in: its socket holds less than our ring does.
+bool Replicator::ring_is_busy() const {
+    return options_.ring.slots - ring_.room() >
+           std::min<uint64_t>(kResyncInFlight, options_.ring.slots / 2);
+}
+
 void Replicator::step_resync(Instant now) {
     if (!resync_running_ || now < next_resync_) return;
     next_resync_ = now + kResyncStep;
-    // No faster than the slowest standby takes it in: its socket holds less than our ring does.
-    if (options_.ring.slots - ring_.room() >
-        std::min<uint64_t>(kResyncInFlight, options_.ring.slots / 2))
-        return;
+    if (ring_is_busy()) return;
     resync_cursor_ = events_.republish(resync_cursor_, options_.resync_batch, now);
     if (resync_cursor_ == ReplicatorEvents::kNoMoreSessions) finish_resync(now);
 }
@@ -265,21 +274,90 @@ void Replicator::on_view(NodeSet, Instant now) {
 
 void Replicator::on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant now) {
     gathering_[group.value] = gathering_late_[group.value] = true;
+    Gathering& g = steps_[group.value];
+    if (g.forgetting) forget(group, store_.end());  // not again what was over before
+    g.step = Gathering::Step::own;
+    g.cursor = 0;
     events_.on_acquired(group, epoch, previous, now);
-    gather_own(group, false, now);
     sweep_.begin(group, epoch, membership_.alive_nodes(now), now);
+    gather(group, now);
 }
 
-void Replicator::gather_own(GroupId group, bool late, Instant now) {
+bool Replicator::gathering_has_work() const {
+    return std::ranges::any_of(
+        steps_, [](const Gathering& g) { return g.step != Gathering::Step::none || g.forgetting; });
+}
+
+void Replicator::step_gathering(Instant now) {
+    next_slice_ = now + kSlice;
+    for (uint8_t i = 0; i < kMaxGroups; ++i) {
+        if (steps_[i].step != Gathering::Step::none) gather({i}, now);
+        if (steps_[i].forgetting) forget({i}, kForgetBatch);
+    }
+}
+
+// The next of what is to be done about a group that was acquired.
+void Replicator::gather(GroupId group, Instant now) {
+    if (ring_is_busy()) return;
+    Gathering& g = steps_[group.value];
+    switch (g.step) {
+        case Gathering::Step::none:
+            return;
+        case Gathering::Step::own:
+        case Gathering::Step::own_late:
+            if (!gather_own(group, g.step == Gathering::Step::own_late, now)) return;
+            g.step = Gathering::Step::none;
+            return sweep_.own_walked(group, now);
+        case Gathering::Step::settle:
+            g.cursor = events_.settle(group, g.cursor, kGatherBatch, now);
+            if (g.cursor != ReplicatorEvents::kNoMoreSessions) return;
+            gathering_[group.value] = false;
+            events_.on_gathered(group, now);
+            flush_wanted_ = true;
+            g.step = Gathering::Step::own_late;
+            g.cursor = 0;
+            return sweep_.begin_late(group, now);
+    }
+}
+
+// Whether it is through.
+bool Replicator::gather_own(GroupId group, bool late, Instant now) {
     const Epoch epoch = membership_.epoch(group);
-    store_.walk(0, [&](const Fragment& f) {
+    uint32_t& cursor = steps_[group.value].cursor;
+    unsigned budget = kGatherBatch;
+    cursor = store_.walk(cursor, [&](const Fragment& f) {
+        if (budget == 0) return false;
+        --budget;
         if (f.group == group && f.version.epoch < epoch && is_late(f.id.kind) == late)
             events_.on_fragment(self(), f, now);
         return true;
     });
+    return cursor == store_.end();
+}
+
+void Replicator::forget_older(GroupId group, Epoch below) {
+    Gathering& g = steps_[group.value];
+    g.forgetting = true;
+    g.forget_cursor = 0;
+    g.below = below;
+}
+
+bool Replicator::forget(GroupId group, uint32_t budget) {
+    Gathering& g = steps_[group.value];
+    g.forget_cursor = store_.drop_if(g.forget_cursor, budget, [&](const Fragment& f) {
+        return f.group == group && f.version.epoch < g.below;
+    });
+    g.forgetting = g.forget_cursor != store_.end();
+    return !g.forgetting;
 }
 
 void Replicator::on_lost(GroupId group, Instant now) {
+    // What was gathered is older than what we have published since: nobody may ask us for it.
+    Gathering& g = steps_[group.value];
+    if (gathering_late_[group.value] && !gathering_[group.value])
+        forget_older(group, membership_.epoch(group));
+    if (g.forgetting) forget(group, store_.end());
+    g.step = Gathering::Step::none;
     gathering_[group.value] = gathering_late_[group.value] = false;
     swept_at_[group.value] = {};
     sweep_.cancel(group);
@@ -298,18 +376,16 @@ void Replicator::on_swept_fragment(NodeId from, const Fragment& fragment, Instan
 
 void Replicator::on_sweep_done(GroupId group, Instant now) {
     if (!gathering_[group.value]) return;
-    gathering_[group.value] = false;
-    events_.on_gathered(group, now);
-    gather_own(group, true, now);
-    store_.drop_if([&](const Fragment& f) { return f.group == group && !is_late(f.id.kind); });
-    flush_wanted_ = true;
+    steps_[group.value].step = Gathering::Step::settle;
+    steps_[group.value].cursor = 0;
+    gather(group, now);
 }
 
 void Replicator::on_late_sweep_done(GroupId group, Instant now) {
     if (!gathering_late_[group.value]) return;
     gathering_late_[group.value] = false;
     events_.on_gathered_late(group, now);
-    store_.drop_if([&](const Fragment& f) { return f.group == group; });
+    forget_older(group, membership_.epoch(group));
     swept_at_[group.value] = std::max(ring_.last_published(), Position{1});
     flush_wanted_ = true;
 }
@@ -327,7 +403,22 @@ void Replicator::confirm_sweeps() {
 }
 
 void Replicator::pull(GroupId group, const SessionKey& session, FragmentKind kind, Instant now) {
+    if (steps_[group.value].step != Gathering::Step::none) pull_own(group, session, kind, now);
     sweep_.pull(group, membership_.epoch(group), session, kind, now);
+}
+
+// What the walk through our own store has not come to yet.
+void Replicator::pull_own(GroupId group, const SessionKey& session, FragmentKind kind,
+                          Instant now) {
+    for (uint8_t k = 0; k < kFragmentKinds; ++k) {
+        FragmentId id{session, static_cast<FragmentKind>(k), 0};
+        if ((id.kind == FragmentKind::alias) != (kind == FragmentKind::alias)) continue;
+        for (; id.part < kMaxParts; ++id.part) {
+            const auto f = store_.find(id);
+            if (!f || f->group != group || f->version.epoch >= membership_.epoch(group)) break;
+            events_.on_fragment(self(), *f, now);
+        }
+    }
 }
 
 // Once a new holder says that it has gathered everything, older fragments of its group are of no
@@ -343,8 +434,7 @@ void Replicator::collect_garbage(Instant now) {
             continue;
         if (!membership_.peer_swept(claim.holder, group)) continue;
         collected_[i] = claim.epoch;
-        store_.drop_if(
-            [&](const Fragment& f) { return f.group == group && f.version.epoch < claim.epoch; });
+        forget_older(group, claim.epoch);
     }
 }
 
@@ -355,6 +445,7 @@ Instant Replicator::next_deadline() const {
     Instant next = earlier(ring_.next_deadline(), membership_.next_deadline());
     next = earlier(next, sweep_.next_deadline());
     if (resync_running_) next = earlier(next, next_resync_);
+    if (gathering_has_work()) next = earlier(next, next_slice_);
     return next;
 }
 
@@ -364,6 +455,7 @@ void Replicator::on_deadline(Instant now) {
     for (NodeId n : options_.membership.nodes)
         if (n != self() && !membership_.alive(n, now)) sweep_.on_peer_lost(n, now);
     sweep_.on_deadline(now);
+    if (now >= next_slice_) step_gathering(now);
     step_resync(now);
     open_gate(now);
     confirm_sweeps();

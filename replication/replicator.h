@@ -66,7 +66,11 @@ public:
     // Something a peer (or, with from == self, this node) kept about a group that was just
     // acquired.
     virtual void on_fragment(NodeId from, const Fragment& fragment, Instant now) = 0;
-    // All that could be gathered has been, as far as live sessions need it; then, all.
+    // All that could be gathered is in the store, as far as live sessions need it: go on from
+    // `cursor` with about `budget` fragments of what waited for that; returns where to go on, or
+    // kNoMoreSessions.
+    virtual uint32_t settle(GroupId group, uint32_t cursor, unsigned budget, Instant now) = 0;
+    // That is done; then, all is.
     virtual void on_gathered(GroupId group, Instant now) = 0;
     virtual void on_gathered_late(GroupId group, Instant now) = 0;
     // Publish up to `budget` sessions again, going on at `cursor`; returns where to go on, or
@@ -164,7 +168,22 @@ private:
     Answers answers(Instant now) const;
     bool satisfied(const GateNeed& need, const Answers& answers, Instant now) const;
     bool held(NodeSet owners, const GateNeed& need, const Answers& answers) const;
-    void gather_own(GroupId group, bool late, Instant now);
+    // Adoption, and what it leaves behind, in slices: no call takes longer than a batch.
+    struct Gathering {
+        enum class Step : uint8_t { none, own, settle, own_late } step = Step::none;
+        uint32_t cursor = 0;
+        bool forgetting = false;  // what is older than `below` is of no use any more
+        uint32_t forget_cursor = 0;
+        Epoch below;
+    };
+    bool ring_is_busy() const;
+    bool gathering_has_work() const;
+    void step_gathering(Instant now);
+    void gather(GroupId group, Instant now);
+    bool gather_own(GroupId group, bool late, Instant now);
+    void pull_own(GroupId group, const SessionKey& session, FragmentKind kind, Instant now);
+    void forget_older(GroupId group, Epoch below);
+    bool forget(GroupId group, uint32_t budget);
     void start_resync(Instant now);
     void step_resync(Instant now);
     void finish_resync(Instant now);
@@ -189,6 +208,8 @@ private:
     uint32_t resync_cursor_ = 0;
     Instant next_resync_{};
     std::array<bool, kMaxGroups> gathering_{}, gathering_late_{};
+    std::array<Gathering, kMaxGroups> steps_{};
+    Instant next_slice_{};
     bool flush_wanted_ = false, confirmation_wanted_ = false;
     std::array<Epoch, kMaxGroups>
         collected_{};  // what is older was dropped after this epoch's sweep

@@ -65,23 +65,33 @@ void Sweep::begin(GroupId group, Epoch epoch, NodeSet peers, Instant now) {
 void Sweep::walk(GroupId group, Instant now) {
     GroupSweep& g = groups_[group.value];
     g.open = g.peers;
+    g.own = true;
     for (NodeId n : g.peers) {
         g.walks[n.value] = {};
         g.walks[n.value].cursor = g.late ? kLateCursor : 0;
         request(group, n, now);
     }
-    if (g.open.empty()) end_walk(group, now);
 }
 
-void Sweep::end_walk(GroupId group, Instant now) {
+void Sweep::begin_late(GroupId group, Instant now) {
+    CHECK(groups_[group.value].running);
+    groups_[group.value].late = true;
+    walk(group, now);
+}
+
+void Sweep::own_walked(GroupId group, Instant now) {
     GroupSweep& g = groups_[group.value];
-    if (g.late) {
-        g.running = false;
-        return output_.on_late_sweep_done(group, now);
-    }
-    g.late = true;
-    output_.on_sweep_done(group, now);
-    if (g.running) walk(group, now);
+    if (!g.running || !g.own) return;
+    g.own = false;
+    end_if_through(group, now);
+}
+
+void Sweep::end_if_through(GroupId group, Instant now) {
+    GroupSweep& g = groups_[group.value];
+    if (g.own || !g.open.empty()) return;
+    if (!g.late) return output_.on_sweep_done(group, now);
+    g.running = false;
+    output_.on_late_sweep_done(group, now);
 }
 
 void Sweep::request(GroupId group, NodeId peer, Instant now) {
@@ -124,7 +134,7 @@ void Sweep::finish(GroupId group, NodeId peer, Instant now) {
     GroupSweep& g = groups_[group.value];
     if (!g.open.has(peer)) return;
     g.open.remove(peer);
-    if (g.open.empty()) end_walk(group, now);
+    end_if_through(group, now);
 }
 
 Instant Sweep::next_deadline() const {

@@ -5,7 +5,9 @@
 // cursor to which it goes, and only the next one in line is taken; silence repeats the request.
 // Answerer's side: stateless, so that it costs a standby nothing to be asked. A peer that dies
 // during the walk is excused: what only it had is lost, and the caller counts it. What is late is
-// walked through when all else is here. A pure machine; docs/protocol.md has the messages.
+// walked through when the caller asks for it, with all else in its place. What this node kept
+// itself is one more walk, which the caller makes. A pure machine; docs/protocol.md has the
+// messages.
 #pragma once
 
 #include <array>
@@ -51,6 +53,9 @@ public:
     explicit Sweep(SweepOutput& output) : output_(output) {}
 
     void begin(GroupId group, Epoch epoch, NodeSet peers, Instant now);
+    void begin_late(GroupId group, Instant now);
+    // The caller has been through its own store, in this walk.
+    void own_walked(GroupId group, Instant now);
     void cancel(GroupId group) { groups_[group.value].running = false; }
     bool running(GroupId group) const { return groups_[group.value].running; }
     // Asks all peers for one session: kind alias for what an alias says, any other for all else it
@@ -75,6 +80,7 @@ private:
     struct GroupSweep {
         bool running = false;
         bool late = false;  // the second walk, for what is late
+        bool own = false;   // the caller's own store is not through yet
         Epoch epoch;
         NodeSet peers;
         NodeSet open;  // of them, those whose walk is not finished
@@ -82,9 +88,9 @@ private:
     };
 
     void walk(GroupId group, Instant now);
-    void end_walk(GroupId group, Instant now);
     void request(GroupId group, NodeId peer, Instant now);
     void finish(GroupId group, NodeId peer, Instant now);
+    void end_if_through(GroupId group, Instant now);
     void serve_sweep(NodeId to, ByteReader& r, const FragmentStore& store, Instant now);
     void serve_pull(NodeId to, ByteReader& r, const FragmentStore& store, Instant now);
     void take_fragments(NodeId from, ByteReader& r, Instant now);

@@ -351,23 +351,22 @@ std::optional<SessionIndex> Takeover::restore(const Fragment& header, Instant no
     return *index;
 }
 
-std::vector<SessionIndex> Takeover::restore_gathered(GroupId group, Instant now) {
+uint32_t Takeover::restore_gathered(GroupId group, uint32_t cursor, unsigned budget,
+                                    size_t& restored, Instant now) {
     const FragmentStore& store = replicator_.store();
     std::vector<SessionKey> tls, proxied;
-    store.walk(0, [&](const Fragment& f) {
+    cursor = store.walk(cursor, [&](const Fragment& f) {
+        if (budget-- == 0) return false;
         if (f.group != group) return true;
         if (f.id.kind == FragmentKind::credential) tls.push_back(f.id.session);
         if (f.id.kind == FragmentKind::header && waits_for_all(f) == Mode::proxy)
             proxied.push_back(f.id.session);
         return true;
     });
-    std::vector<SessionIndex> restored;
-    for (const SessionKey& key : tls)
-        if (const auto index = restore_tls(key, now)) restored.push_back(*index);
+    for (const SessionKey& key : tls) restored += restore_tls(key, now).has_value();
     for (const SessionKey& key : proxied)
-        if (const auto index = restore(*store.find(id_of(key, FragmentKind::header)), now))
-            restored.push_back(*index);
-    return restored;
+        restored += restore(*store.find(id_of(key, FragmentKind::header)), now).has_value();
+    return cursor;
 }
 
 std::optional<SessionIndex> Takeover::restore_tls(const SessionKey& key, Instant now) {

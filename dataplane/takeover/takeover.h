@@ -67,8 +67,10 @@ public:
     // Takes in a fragment of a group just acquired; the session when it was restored by this one.
     std::optional<SessionIndex> take(const Fragment& fragment, Instant now);
     // All fragments of a group just acquired are in the store that there are: carries on the
-    // sessions that waited for that.
-    std::vector<SessionIndex> restore_gathered(GroupId group, Instant now);
+    // sessions that waited for that, among the next `budget` fragments from `cursor`, and adds how
+    // many they were. Returns where to go on, or the store's end.
+    uint32_t restore_gathered(GroupId group, uint32_t cursor, unsigned budget, size_t& restored,
+                              Instant now);
     // The session that a fragment's key names, if it is here.
     SessionIndex find(const SessionKey& key) const;
 

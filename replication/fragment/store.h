@@ -68,11 +68,15 @@ public:
         return end();
     }
     uint32_t end() const { return static_cast<uint32_t>(entries_.size()); }
-    // Drops every live fragment for which unwanted(fragment) is true.
+    // Looks at `budget` entries from `cursor` on and drops each live fragment for which
+    // unwanted(fragment) is true. Returns where to go on, or end().
     template <typename Unwanted>
-    void drop_if(Unwanted&& unwanted) {
-        for (uint32_t i = 0; i < entries_.size(); ++i)
-            if (live(entries_[i]) && unwanted(fragment_at(i))) release(i), ++counters_.dropped;
+    uint32_t drop_if(uint32_t cursor, uint32_t budget, Unwanted&& unwanted) {
+        const uint32_t upto = cursor + std::min(budget, end() - cursor);
+        for (; cursor < upto; ++cursor)
+            if (live(entries_[cursor]) && unwanted(fragment_at(cursor)))
+                release(cursor), ++counters_.dropped;
+        return cursor;
     }
 
     void expire_tombstones(Instant now);

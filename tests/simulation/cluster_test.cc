@@ -60,6 +60,34 @@ TEST_F(ClusterTest, ConnectionsSurviveTheDeathOfTheHolderAndOfItsSuccessor) {
     }
 }
 
+// A node that takes in everything by one call is dead to its peers meanwhile (I8). Here each
+// standby has all of it.
+TEST_F(ClusterTest, AnAdoptionIsTakenInSlices) {
+    start({.copies = 3, .seed = 26});
+    open(1500, 2);
+    ASSERT_TRUE(c->run_until([&] { return all_finished(); }));
+    c->run(Duration::milliseconds(200));
+    c->kill(*c->holder());
+    const auto adopter = [&]() -> const Worker* {
+        for (uint8_t i = 0; i < 4; ++i)
+            if (c->alive(i) &&
+                c->worker(i).replicator().membership().role(Cluster::kGroup) == Role::holder)
+                return &c->worker(i);
+        return nullptr;
+    };
+    ASSERT_TRUE(c->run_until([&] { return adopter() != nullptr; }));
+    const SessionTable& sessions = adopter()->forwarder().sessions();
+    uint32_t most = sessions.size(), before = sessions.size();
+    const AdoptionReport& report = adopter()->adoptions().back();
+    ASSERT_TRUE(c->run_until([&] {
+        most = std::max(most, sessions.size() - before);
+        before = sessions.size();
+        return report.gathered.has_value();
+    }));
+    EXPECT_LT(most, 600u);
+    EXPECT_EQ(report.sessions, 1500u);
+}
+
 TEST_F(ClusterTest, TheAdopterDidNotHoldEverythingBefore) {
     start({.copies = 1, .seed = 20});
     open(200, 1000);
