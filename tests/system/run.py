@@ -2,7 +2,8 @@
 """Runs the system tests, as root: each in a process of its own, bounded in time, its namespaces removed afterwards and
 looked for; a leftover is a failure.
 
-    run.py [--accept[=PART]] [--json FILE] [--list] [NAME...]      NAME: part of a test's name; PART: forward, tls
+    run.py [--accept[=PART]] [--json FILE] [--list] [NAME...]      NAME: part of a test's name; PART: forward, tls, differential,
+                                                                   dataplane
 """
 import argparse
 import importlib
@@ -144,7 +145,7 @@ def run_port_tests(names, tally):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--accept", nargs="?", const="forward", choices=["forward", "tls"],
+    parser.add_argument("--accept", nargs="?", const="forward", choices=["forward", "tls", "differential", "dataplane"],
                         help="only the numbered promises of that part (forward), one line each")
     parser.add_argument("--json", help="write the counts there")
     parser.add_argument("--list", action="store_true")
