@@ -60,6 +60,26 @@ TEST_F(ClusterTest, ConnectionsSurviveTheDeathOfTheHolderAndOfItsSuccessor) {
     }
 }
 
+// An adopter publishes all that it restores at once. When that is more than its ring holds, its
+// standbys lag and count for nothing; they must not take "nobody owns this" for "forget it".
+TEST_F(ClusterTest, StandbysThatFellBehindAnAdopterForgetNothing) {
+    start({.seed = 25, .ring_slots = 64});
+    open(1000, 2);
+    ASSERT_TRUE(c->run_until([&] { return all_finished(); }));
+    c->run(Duration::milliseconds(200));
+    c->kill(*c->holder());
+    ASSERT_TRUE(c->run_until([&] { return c->holder().has_value(); }));
+    const uint8_t second = *c->holder();
+    const Replicator& adopter = c->worker(second).replicator();
+    ASSERT_TRUE(c->run_until([&] { return adopter.counters().lagging > 0; }));
+    c->run(Duration::milliseconds(2));
+    c->kill(second);
+    ASSERT_TRUE(c->run_until([&] { return c->holder().has_value(); }));
+    const AdoptionReport& r = c->worker(*c->holder()).adoptions().back();
+    ASSERT_TRUE(c->run_until([&] { return r.gathered.has_value(); }));
+    EXPECT_EQ(r.sessions, 1000u);
+}
+
 TEST_F(ClusterTest, TheAdopterDidNotHoldEverythingBefore) {
     start({.copies = 1, .seed = 20});
     open(200, 1000);

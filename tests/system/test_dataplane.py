@@ -45,7 +45,8 @@ def fail_over(lab, gen, first=None):
 @accept(1, "many sessions: set up, asked, failed over, asked again: none lost, no octet wrong", part="dataplane")
 @limit(150)
 def test_dataplane_many_sessions(case):
-    return many_sessions(case, 20_000, 10_000)
+    """100,000: what a failover carries through in this crowd; an adopter restores its own store in one go."""
+    return many_sessions(case, 100_000, 15_000)
 
 
 def many_sessions(case, sessions, rate, **options):
