@@ -27,6 +27,10 @@ accept-forward: all
 accept-tls: all
 	HOLDFAST_BUILD=$(BUILD) python3 tests/system/run.py --accept=tls
 
+# holdfast-gen on both sides: many sessions, failovers in a row, floods, slow and dead standbys, a full table.
+accept-dataplane: all
+	HOLDFAST_BUILD=$(BUILD) python3 tests/system/run.py --accept=dataplane
+
 # Other people's tools: direct, through Holdfast, and with a failover every half a second.
 differential: all
 	HOLDFAST_BUILD=$(BUILD) python3 tests/system/run.py --accept=differential
@@ -99,4 +103,4 @@ format:
 clean:
 	rm -rf $(BUILD) build-asan build-tsan build-fuzz build-mutation
 
-.PHONY: all check lint system accept-forward accept-tls differential mutation soak-tls sim model demo bench scoreboard asan tsan fuzz tidy format clean
+.PHONY: all check lint system accept-forward accept-tls accept-dataplane differential mutation soak-tls sim model demo bench scoreboard asan tsan fuzz tidy format clean

@@ -169,7 +169,9 @@ void Replicator::on_record(NodeId from, Bytes record, Instant now) {
         ++counters_.records_fenced;  // the next status tells the sender why
         return;
     }
-    if (f->owners.has(self()) || (is_block(f->id.kind) && f->erased)) {
+    // Without an owner: whoever publishes it has no standby that counts. It is kept by all who hear
+    // it (docs/invariants.md, I7).
+    if (f->owners.empty() || f->owners.has(self()) || (is_block(f->id.kind) && f->erased)) {
         store_.put(*f, now);
     } else {
         store_.drop(f->id, f->version);

@@ -59,7 +59,7 @@ WorkerOptions Cluster::worker_options(uint8_t node) const {
     o.forward.sessions.seed = 7;
     o.forward.seed = options_.seed + node;
     o.forward.balance_table = 251;
-    o.replicator.ring.slots = 1024;
+    o.replicator.ring.slots = options_.ring_slots;
     o.replicator.ring.seed = options_.seed * 31 + node;
     o.replicator.membership.copies = options_.copies;
     o.replicator.membership.solo = options_.solo;

@@ -34,6 +34,7 @@ struct ClusterOptions {
     Durability durability = Durability::state;
     size_t resumable = 4'096;  // TLS sessions of a worker
     uint32_t embryonic = 1'024;
+    uint32_t ring_slots = 1'024;
 };
 
 class Cluster {

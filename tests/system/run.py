@@ -2,7 +2,8 @@
 """Runs the system tests, as root: each in a process of its own, bounded in time, its namespaces removed afterwards and
 looked for; a leftover is a failure.
 
-    run.py [--accept[=PART]] [--json FILE] [--list] [NAME...]      NAME: part of a test's name; PART: forward, tls, differential
+    run.py [--accept[=PART]] [--json FILE] [--list] [NAME...]      NAME: part of a test's name; PART: forward, tls, differential,
+                                                                   dataplane
 """
 import argparse
 import importlib

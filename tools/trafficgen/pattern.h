@@ -57,7 +57,7 @@ public:
         words(offset, to.size(), [&](size_t at, size_t length, const std::byte* is) {
             std::memcpy(to.data() + at, is, length);
         });
-        if (!preamble_ || offset >= kPreamble) return;
+        if (!preamble_ || offset >= kPreamble || to.empty()) return;
         const size_t n = std::min(kPreamble - offset, to.size());
         std::memcpy(to.data(), preamble_->data() + offset, n);
     }
@@ -91,7 +91,7 @@ private:
         }
     }
     static uint32_t differing(const std::byte* a, const std::byte* b, size_t n) {
-        if (std::memcmp(a, b, n) == 0) return 0;
+        if (n == 0 || std::memcmp(a, b, n) == 0) return 0;
         uint32_t wrong = 0;
         for (size_t i = 0; i < n; ++i) wrong += a[i] != b[i];
         return wrong;
