@@ -7,8 +7,10 @@
 // fragments its peers kept. Time is passed in; datagrams leave through RingOutput.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 
 #include "replication/fragment/placement.h"
 #include "replication/fragment/store.h"
@@ -121,8 +123,11 @@ public:
     const ReleaseGate& gate() const { return gate_; }
     const Sweep& sweep() const { return sweep_; }
     const ReplicatorCounters& counters() const { return counters_; }
-    // Every session is on as many standbys as it should be.
-    bool coverage_complete() const { return !resync_running_ && joining_.empty(); }
+    // Every session is here, and on as many standbys as it should be.
+    bool coverage_complete() const {
+        return !resync_running_ && joining_.empty() &&
+               std::ranges::none_of(gathering_, std::identity{});
+    }
     // Whether blocks may be published without making a standby lag because of them.
     bool has_room_for_blocks() const { return ring_.room() > options_.ring.slots / 2; }
     NodeId self() const { return options_.membership.self; }

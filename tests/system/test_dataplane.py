@@ -5,7 +5,7 @@ Three nodes, the generator and the kernel's ring share two cores here, so figure
 """
 import time
 
-from tests.system.harness import accept, check, limit, wait_new_holder
+from tests.system.harness import accept, adoptions, check, limit, wait_new_holder
 from tests.system.test_trafficgen import clean, finished, told_to_run
 
 MEMIF = {"device": "memif", "generator": True, "backends": 1, "nodes": 3}
@@ -38,6 +38,7 @@ def fail_over(lab, gen, first=None):
     first = first or lab.holder()
     lab.kill(first)
     second = wait_new_holder(lab, first, seconds=60)
+    lab.wait_for("everything is here", lambda: adoptions(lab, second)[-1].get("sweep_done_ms") is not None, 60)
     lab.wait_for("everything is covered again", lambda: covered(lab), 60)
     return second
 
@@ -45,7 +46,6 @@ def fail_over(lab, gen, first=None):
 @accept(1, "many sessions: set up, asked, failed over, asked again: none lost, no octet wrong", part="dataplane")
 @limit(150)
 def test_dataplane_many_sessions(case):
-    """100,000: what a failover carries through in this crowd; an adopter restores its own store in one go."""
     return many_sessions(case, 100_000, 15_000)
 
 
