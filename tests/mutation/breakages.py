@@ -74,7 +74,7 @@ BREAKAGES = [
              ".contiguous = tracker_.contiguous(),", ".contiguous = tracker_.highest(),"),
     Breakage("nothing-waits", "segments that come during an adoption are reset", "dataplane/worker.cc",
              "if (!replicator_.gathering(step.group)) {", "if (true) {"),
-    Breakage("newcomers-first", "connections begin while ports are not known yet", "dataplane/worker.cc",
+    Breakage("newcomers-first", "connections begin while ports are not known yet", "dataplane/worker_adoption.cc",
              "forwarder_.set_group(group, {.active = true, .epoch = epoch, .gathering = true});",
              "forwarder_.set_group(group, {.active = true, .epoch = epoch, .gathering = false});"),
     Breakage("acks-at-once", "the client's octets are acknowledged before the backend has them", "dataplane/relay/relay.cc",
