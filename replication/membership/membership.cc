@@ -6,7 +6,6 @@
 namespace holdfast {
 namespace {
 
-constexpr Instant kNever{INT64_MIN};
 constexpr int64_t kListening =
     10;  // detection times, until who was not heard of is not there; guess
 
@@ -231,53 +230,6 @@ size_t Membership::status_body(NodeId to_node, MutableBytes to) const {
     body.knows_view = peers_[to_node.value].view.number;
     for (unsigned i = 0; i < kMaxGroups; ++i) body.epochs[i] = groups_[i].epoch;
     return emit(body, to);
-}
-
-// ---- The view of our own ring
-// --------------------------------------------------------------------------------
-
-void Membership::set_synced(NodeId peer, bool synced, Instant now) {
-    peers_[peer.value].synced = synced;
-    reconsider_view(now);
-}
-
-bool Membership::may_shrink(NodeSet to) const {
-    if (!holds_any()) return true;  // nothing can be adopted from a node that holds nothing
-    const NodeSet base = base_.members;
-    const NodeSet stay = to & base;
-    if (stay == base || options_.solo) return true;
-    return stay.size() > tolerated(base.size(), options_.copies);
-}
-
-void Membership::reconsider_view(Instant now) {
-    NodeSet wanted;
-    for (NodeId n : options_.nodes) {
-        const Peer& p = peers_[n.value];
-        if (n == options_.self || p.heard == kNever || !p.synced || p.leaving) continue;
-        // Exclusion takes longer than detection: whoever would adopt from us has tried by then.
-        const bool member = pending_.members.has(n);
-        if (now - p.heard < (member ? options_.detection() * 3 / 2 : options_.detection()))
-            wanted.add(n);
-    }
-    if (wanted == pending_.members && pending_.number != 0) return;
-    if (!may_shrink(wanted)) {
-        ++counters_.shrinks_denied;
-        return;
-    }
-    pending_ = {pending_.number + 1, wanted};
-    for (uint8_t g = 0; g < kMaxGroups; ++g)
-        if (groups_[g].held) remember({g});
-    output_.heartbeat_now(now);
-    activate_if_confirmed(now);
-}
-
-void Membership::activate_if_confirmed(Instant now) {
-    if (pending_.number == active_.number) return;
-    for (NodeId m : pending_.members)
-        if (peers_[m.value].knows_view < pending_.number) return;
-    active_ = base_ = pending_;
-    ++counters_.views;
-    output_.on_view(active_.members, now);
 }
 
 // ---- Adoption

@@ -147,11 +147,12 @@ public:
     const MembershipOptions& options() const { return options_; }
 
 private:
+    static constexpr Instant kNever{INT64_MIN};
     struct Peer {
         Incarnation incarnation;
-        Instant heard{INT64_MIN};
-        Instant confirmed{INT64_MIN};  // sent by us then, heard by it, under our epochs
-        View view, base;               // of its ring: the newest it announced, and what it changes
+        Instant heard = kNever;
+        Instant confirmed = kNever;  // sent by us then, heard by it, under our epochs
+        View view, base;             // of its ring: the newest it announced, and what it changes
         std::array<uint32_t, kMaxNodes> member_incarnation{};
         uint64_t serial = 0;      // of its last heartbeat
         uint64_t knows_view = 0;  // of ours, under our incarnation
@@ -168,12 +169,12 @@ private:
         Epoch epoch;               // highest seen or promised
         LastClaim claim;           // with the highest view of that holder that anybody told us
         bool claim_heard = false;  // in this life; else only remembered
-        Instant heard_holder{INT64_MIN};
+        Instant heard_holder = kNever;
         Instant vacant_since = Instant::max();
         Attempt attempt = Attempt::none;
         Epoch wanted;
         NodeSet votes;
-        Instant next_try{INT64_MIN}, attempt_since{INT64_MIN};
+        Instant next_try = kNever, attempt_since = kNever;
     };
 
     static unsigned tolerated(size_t members, unsigned copies);
