@@ -38,9 +38,13 @@ bool World::attributes_kept() {
         const Session& s = *sessions.get(i);
         if (!lives(s) || !attributes_.contains(s.client)) continue;
         const FragmentId id{session_key(s), FragmentKind::application, 0};
+        const SessionAttributes wanted{{kName, attributes_.at(s.client)}};
         unsigned have = 0;
-        for (const auto& n : nodes_)
-            have += n->worker && n.get() != h && n->worker->replicator().store().find(id);
+        for (const auto& n : nodes_) {
+            if (!n->worker || n.get() == h) continue;
+            const auto kept = n->worker->replicator().store().find(id);
+            have += kept && read_attributes(kept->value) == wanted;
+        }
         if (have < copies_) return false;
     }
     return true;
