@@ -65,6 +65,14 @@ TEST(Restore, ARstBeforeTheWindowIsKnownChangesNothing) {
     EXPECT_EQ(p.carried.session().state, SessionState::established);
 }
 
+TEST(Restore, AnEndThatHasForgottenTheConnectionEndsIt) {
+    Pair p;
+    p.c.establish();
+    p.move();
+    EXPECT_EQ(p.carried.from_backend(tcp_flag::rst, 0, 0).verdict, V::transmit);
+    EXPECT_EQ(p.carried.session().state, SessionState::reset);
+}
+
 TEST(Restore, EveryStateCanBeCarriedOn) {
     for (uint8_t state = 0; state < kSessionStates; ++state) {
         Pair p;

@@ -102,16 +102,15 @@ TrackStep on_rst(Session& session, Direction from, const TcpSegment& segment) {
         if (step.in_window) step.state_changed = become(session, S::reset);
         return step;
     }
-    if (!sender.has(TcpSide::kSynced) || !receiver.has(TcpSide::kSynced)) {
-        step.in_window = false;
-        return step;
-    }
-    if (segment.seq == receiver.ack || segment.seq == sender.end) {
+    const bool synced = sender.has(TcpSide::kSynced) && receiver.has(TcpSide::kSynced);
+    // Restored and not heard since: an end that has forgotten the connection answers our question
+    // with what the question acknowledged (RFC 9293 section 3.10.7.1), and no other RST is believed.
+    if (segment.seq == receiver.ack || (synced && segment.seq == sender.end)) {
         step.state_changed = become(session, S::reset);
         return step;
     }
     step.in_window = false;
-    if (segment.seq < receiver.ack || segment.seq > sender.max_end)
+    if (synced && (segment.seq < receiver.ack || segment.seq > sender.max_end))
         step.drop = DropReason::rst_out_of_window;
     return step;
 }

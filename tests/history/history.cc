@@ -20,7 +20,8 @@ void History::on_segment(const Segment& segment) {
         c = find({segment.to, segment.from});
     }
     if (c == nullptr) {
-        if (!segment.octets.empty()) ++strangers_[{segment.from, segment.to}];
+        // One octet alone asks where the receiver is (stream.cc): it is of a connection long over.
+        if (segment.octets.size() > 1) ++strangers_[{segment.from, segment.to}];
         return;
     }
     if (segment.has(kRst)) return on_reset(*c, by, segment);

@@ -392,7 +392,9 @@ TEST(Reader, ANewConnectionFromTheSamePort) {
 TEST(Reader, AFlowWhoseSynWasNotSeenIsAStranger) {
     Tape tape;
     testing::End end(tape, testing::v4(1, 40'000), testing::v4(80, 80), 5, 6);
+    testing::End asked(tape, testing::v4(2, 40'000), testing::v4(80, 80), 5, 6);
     end.octets(kUp, 100, "on and on");
+    asked.octets(kUp, 100, "?");  // after its end, where it is: no stranger
     History h;
     ASSERT_TRUE(read_capture(tape.file, [&](const Segment& s) { h.on_segment(s); }));
     EXPECT_EQ(h.strangers(), 1u);

@@ -26,6 +26,7 @@ from tools.lab.world import Lab, build_folder, daemon_path  # noqa: E402
 
 DEFAULT_LIMIT_S = 60
 GRACE_S = 25  # to clean up after a time-out
+TOLD_AT_THE_END = 300  # characters of why a test failed, once more
 ORDER = ["test_lab", "test_forward", "test_failover", "test_forged", "test_sanitized"]
 
 
@@ -95,7 +96,7 @@ class Tally:
     def add(self, result, name, text, took):
         self.counts[result] += 1
         if result == "failed":
-            self.failures.append(name)
+            self.failures.append(f"{name}: {' '.join(text.split())[:TOLD_AT_THE_END]}")
         word = {"ok": "ok", "failed": "FAIL", "skipped": "skip"}[result]
         print(f"{word:4} system {name}: {text} ({took:.1f} s)", flush=True)
 

@@ -37,7 +37,7 @@ def remains(name):
 @limit(120)
 def test_interrupted_anywhere(case):
     """Ctrl-C at many moments of `lab up`: nothing is left. kill -9 of it: `lab down` removes everything."""
-    name, moments = f"{case.prefix}i", [0.15 + 0.2 * i for i in range(12)]
+    name, moments = f"{case.prefix}i", [0.2 * i for i in range(13)]
     for after in moments:
         up = lab_command("up", "--name", name)
         time.sleep(after)
@@ -48,7 +48,8 @@ def test_interrupted_anywhere(case):
             break
         left = remains(name)
         check(not left, f"interrupted after {after:.2f} s, left {left}\n{output}")
-        check("Traceback" not in output, output)
+        # Python itself answers an interrupt of its own start so.
+        check("Traceback" not in output or "tools/lab" not in output, output)
     for after in moments[2::3]:
         up = lab_command("up", "--name", name)
         time.sleep(after)

@@ -1,7 +1,7 @@
 """A client that reads nothing: its window closes, stays closed across the holder's death, then opens."""
 import time
 
-from tests.system.harness import ROOT, accept, check, plan, wait_new_holder
+from tests.system.harness import ROOT, accept, check, counters, plan, wait_new_holder
 
 SIZE = 3_000_000
 
@@ -21,7 +21,9 @@ def zero_window(case, **options):
         lab.wait_for("the rest", lambda: len(lab.lines("c1/slow")) > 2, 40)
         verdict = lab.lines("c1/slow")[1]
         check(verdict == "whole", f"the reader says: {verdict}")
-        return f"{SIZE} octets, byte-exact: window closed at {first}, opened again at {second}"
+        copies = counters(lab, second, "relay")["copies_used"]
+        check((copies > 0) == (lab.options.durability == "payload"), f"{second} used {copies} blocks that standbys kept")
+        return f"{SIZE} octets, byte-exact: window closed at {first}, opened again at {second}; {copies} blocks kept by standbys"
 
 
 def test_slow_reader_proxy(case):
