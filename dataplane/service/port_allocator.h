@@ -2,7 +2,8 @@
 //
 // A port will do when no session uses (backend, pool address and port) and the backend's replies
 // reach this worker. So all sessions must be known: an adopter chooses none before it has gathered
-// them. Tries are bounded; a random start spreads them.
+// them. Tries are bounded; a random pool of the backend's family and a random walk through its ports
+// (each of which has its own step, so that none queues behind what others have filled) spread them.
 #pragma once
 
 #include <cstdint>
@@ -31,10 +32,9 @@ inline constexpr CounterInfo<PortCounters> kPortCounters[] = {
 class PortAllocator {
 public:
     // Probes for one pool. At 90 % use of it 0.9^64 = 0.1 % of allocations go on to the
-    // next. Twice that in all: a SYN that finds everything full costs 128 cache misses, not as many
+    // second. Two pools at most: a SYN that finds everything full costs 128 cache misses, not as many
     // as there are pools. Multiplied by the workers, as one port in so many leads to this one.
     static constexpr uint32_t kProbes = 64;
-    static constexpr uint32_t kProbesInAll = 2 * kProbes;
 
     PortAllocator(const FlowSteering& steering, uint64_t seed)
         : steering_(steering), random_(seed) {}
@@ -44,8 +44,10 @@ public:
     const PortCounters& counters() const { return counters_; }
 
 private:
+    const Pool* any_pool(std::span<const Pool> pools, bool v4, const Pool* but);
+    uint32_t any_step(uint32_t ports);
     std::optional<Endpoint> probe(const Pool& pool, const Endpoint& backend,
-                                  const SessionTable& table, uint32_t& budget);
+                                  const SessionTable& table);
 
     FlowSteering steering_;
     Random random_;

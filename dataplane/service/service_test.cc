@@ -150,6 +150,28 @@ TEST_F(Ports, EachIsUsedOnceUntilAllAreUsed) {
     EXPECT_TRUE(a.choose(pools, endpoint("198.51.100.11:8080"), table));
 }
 
+TEST_F(Ports, PoolsOfOneFamilyAreUsedEvenlyWhereverTheyStandInTheList) {
+    const Endpoint v6 = endpoint("[2001:db8:2::10]:8080");
+    pools.clear();
+    for (int i = 0; i < 24; ++i)
+        pools.push_back({ip(("198.51.100." + std::to_string(200 + i)).c_str()), 10'000, 10'255});
+    for (int i = 0; i < 4; ++i)
+        pools.push_back({ip(("2001:db8:2::" + std::to_string(200 + i)).c_str()), 10'000, 10'255});
+    PortAllocator a({}, 1);
+    std::map<IpAddress, int> used;
+    for (int i = 0; i < 4 * 256 * 9 / 10; ++i) {
+        const auto e = a.choose(pools, v6, table);
+        ASSERT_TRUE(e) << "exhausted after " << i << " of 1024";
+        Session s = session_at(v6, *e, client_port++);
+        s.client.address = ip("2001:db8:9::1");
+        s.vip.address = ip("2001:db8:1::80");
+        ASSERT_TRUE(table.insert(s));
+        ++used[e->address];
+    }
+    ASSERT_EQ(used.size(), 4u);
+    for (const auto& [address, n] : used) EXPECT_GT(n, 200) << to_string(address);
+}
+
 TEST_F(Ports, RepliesComeBackToTheWorker) {
     for (uint8_t worker = 0; worker < 3; ++worker) {
         FlowSteering s;
