@@ -35,6 +35,7 @@ void Worker::on_acquired(GroupId group, Epoch epoch, NodeId previous, Instant no
     lost_[group.value].clear();
     last_transmit_ok_[group.value] = now;
     was_confirmed_[group.value] = false;
+    nudge_.begin(group, now);
     forwarder_.set_group(group, {.active = true, .epoch = epoch, .gathering = true});
     if (!options_.follows) forwarder_.announce(group, now);
     if (resumption_) resumption_->set_complete(group, false);

@@ -18,14 +18,20 @@ void Nudge::consider(SessionIndex index, Instant now) {
     const bool active = s.has(kClientActive | kBackendActive) || s.segment_version == 0;
     const bool outstanding =
         s.from_client.end != s.from_backend.ack || s.from_backend.end != s.from_client.ack;
-    if (!active && !outstanding) return;
+    if ((!active && !outstanding) || late(s, now)) return;
     s.set(kNudgeQueued);
-    queue_.push_back({index, now});
+    queue_.push_back(index);
+}
+
+bool Nudge::late(const Session& s, Instant now) {
+    if (now <= useful_until_[s.group.value]) return false;
+    ++counters_.late;
+    return true;
 }
 
 void Nudge::probe(SessionIndex index, Instant now, Outlet& outlet) {
     Session* s = forwarder_.sessions().get(index);
-    if (!s) return;
+    if (!s || late(*s, now)) return;
     last_probe_ = now;
     for (const Direction receiver : {Direction::from_client, Direction::from_backend}) {
         const TcpSide& sender = s->side(opposite(receiver));
@@ -90,8 +96,8 @@ bool Nudge::wake(const Session& s, Direction sender, SeqNum expected, Outlet& ou
 // All of the queue is over once the last probe had its time: late answers are no news to anyone.
 void Nudge::expire(Instant now) {
     if (queue_.empty() || next_ < queue_.size() || now - last_probe_ < kPatience) return;
-    for (const Entry& e : queue_) {
-        Session* s = forwarder_.sessions().get(e.session);
+    for (const SessionIndex index : queue_) {
+        Session* s = forwarder_.sessions().get(index);
         if (!s) continue;
         counters_.unanswered +=
             s->has(takeover_flag::kAskedClient) + s->has(takeover_flag::kAskedBackend);
@@ -103,11 +109,11 @@ void Nudge::expire(Instant now) {
 }
 
 void Nudge::forget(GroupId group) {
-    std::vector<Entry> keep;
+    std::vector<SessionIndex> keep;
     const size_t done = next_;
     next_ = 0;
     for (size_t i = 0; i < queue_.size(); ++i) {
-        const Session* s = forwarder_.sessions().get(queue_[i].session);
+        const Session* s = forwarder_.sessions().get(queue_[i]);
         if (!s || s->group == group) continue;
         keep.push_back(queue_[i]);
         next_ += i < done;

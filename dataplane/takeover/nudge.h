@@ -11,10 +11,13 @@
 //      little too big. RFC 1191 section 6.4 asks TCP to send it again at once, without touching its
 //      window; the quoted sequence number is in flight, so RFC 5927 checks let it pass.
 // Once per adoption, session and direction, only where the last fragment shows activity, paced and
-// counted. The price: the sender's path MTU for this peer is a few octets lower for ten minutes.
+// counted, and only as long as a sender's own timer may not have fired: gathering a million
+// sessions takes seconds, and questions to all of them would stand in the way of their data.
+// The price: the sender's path MTU for this peer is a few octets lower for ten minutes.
 // Small segments gain nothing.
 #pragma once
 
+#include <array>
 #include <span>
 #include <vector>
 
@@ -24,32 +27,37 @@
 namespace holdfast {
 
 struct NudgeCounters {
-    uint64_t probes = 0, woken = 0, unanswered = 0, impossible = 0;
+    uint64_t probes = 0, woken = 0, unanswered = 0, impossible = 0, late = 0;
 };
 inline constexpr CounterInfo<NudgeCounters> kNudgeCounters[] = {
     {"probes", "Receivers asked how far they are, after adoptions.", &NudgeCounters::probes},
     {"woken", "Senders told to send again.", &NudgeCounters::woken},
     {"unanswered", "Receivers that did not answer in time.", &NudgeCounters::unanswered},
     {"impossible", "Probes not sent because no next hop was known.", &NudgeCounters::impossible},
+    {"late", "Times a session was not asked, as its ends had sent again by themselves by then.",
+     &NudgeCounters::late},
 };
 
 class Nudge {
 public:
-    // An answer later than this would wake nobody: the sender's own timer has fired.
+    // After an adoption and after a question: later than this nobody would be woken, because the
+    // sender's own timer has fired (RFC 6298; 200 ms at least in Linux, and twice that once more).
     static constexpr Duration kPatience = Duration::milliseconds(400);
 
     Nudge(std::span<const Service> services, Forwarder& forwarder)
         : services_(services), forwarder_(forwarder) {}
 
+    // The group was taken over.
+    void begin(GroupId group, Instant now) { useful_until_[group.value] = now + kPatience; }
     // A session was restored, or more became known of it. Queues it at most once.
     void consider(SessionIndex index, Instant now);
     // Sends up to `budget` probes for sessions of groups for which may_transmit(group) is true.
     template <typename MayTransmit>
     void step(Instant now, unsigned budget, MayTransmit&& may_transmit, Outlet& outlet) {
         while (next_ < queue_.size() && budget-- > 0) {
-            const Session* s = forwarder_.sessions().get(queue_[next_].session);
+            const Session* s = forwarder_.sessions().get(queue_[next_]);
             if (s && !may_transmit(s->group)) return;
-            probe(queue_[next_++].session, now, outlet);
+            probe(queue_[next_++], now, outlet);
         }
         expire(now);
     }
@@ -63,10 +71,7 @@ public:
     const NudgeCounters& counters() const { return counters_; }
 
 private:
-    struct Entry {
-        SessionIndex session;
-        Instant since;
-    };
+    bool late(const Session& session, Instant now);
     void probe(SessionIndex index, Instant now, Outlet& outlet);
     bool probe_end(Session& session, Direction receiver, Outlet& outlet);
     bool wake(const Session& session, Direction sender, SeqNum expected, Outlet& outlet);
@@ -74,7 +79,8 @@ private:
 
     std::span<const Service> services_;
     Forwarder& forwarder_;
-    std::vector<Entry> queue_;  // probed up to next_; emptied when all of it is over
+    std::array<Instant, kMaxGroups> useful_until_{};
+    std::vector<SessionIndex> queue_;  // probed up to next_; emptied when all of it is over
     size_t next_ = 0;
     Instant last_probe_{};
     NudgeCounters counters_;

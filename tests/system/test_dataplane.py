@@ -49,6 +49,12 @@ def test_dataplane_many_sessions(case):
     return many_sessions(case, 100_000, 15_000)
 
 
+@accept(2, "a million sessions: the same", part="dataplane")
+@limit(480)
+def test_dataplane_a_million_sessions(case):
+    return many_sessions(case, 1_000_000, 20_000)
+
+
 def many_sessions(case, sessions, rate, **options):
     with case.lab(**MEMIF, sessions=max(65_536, 1 << (sessions - 1).bit_length()), **options) as lab:
         gen = lab.generator
@@ -71,7 +77,7 @@ def many_sessions(case, sessions, rate, **options):
                 f"{report['failover']['longest_ms']:.0f} ms; {c['answers']} answers after, {c['wrong_octets']} octets wrong")
 
 
-@accept(2, "ten failovers in a row under load: nothing lost, no octet wrong", part="dataplane")
+@accept(3, "ten failovers in a row under load: nothing lost, no octet wrong", part="dataplane")
 @limit(150)
 def test_dataplane_ten_failovers(case):
     with case.lab(**MEMIF) as lab:
@@ -97,7 +103,7 @@ def test_dataplane_ten_failovers(case):
                 f"300 of 300 sessions, no octet wrong")
 
 
-@accept(3, "SYN flood and noise: established sessions unharmed", part="dataplane")
+@accept(4, "SYN flood and noise: established sessions unharmed", part="dataplane")
 @limit(90)
 def test_dataplane_flood(case):
     with case.lab(**MEMIF, sessions=8192) as lab:
@@ -120,7 +126,7 @@ def test_dataplane_flood(case):
                 f"sessions, p99 {report['latency']['answer']['p99_us'] / 1000:.1f} ms; dropped {dropped}")
 
 
-@accept(4, "a standby that is slow, dead, and returns, under load: the holder does not wait", part="dataplane")
+@accept(5, "a standby that is slow, dead, and returns, under load: the holder does not wait", part="dataplane")
 @limit(120)
 def test_dataplane_standbys(case):
     with case.lab(**MEMIF) as lab:
@@ -156,7 +162,7 @@ def test_dataplane_standbys(case):
                 + f"; then {holder} killed, {second} carried on 300 of 300")
 
 
-@accept(5, "session table full: new connections refused and counted, old ones unharmed", part="dataplane")
+@accept(6, "session table full: new connections refused and counted, old ones unharmed", part="dataplane")
 @limit(90)
 def test_dataplane_table_full(case):
     room = 512
