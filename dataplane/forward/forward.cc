@@ -272,8 +272,7 @@ void Forwarder::prefetch(std::span<const Frame> frames) { impl_->prefetch(frames
 
 Step Forwarder::on_frame(Frame& frame, Instant now, Outlet& outlet) {
     Step step;
-    const SessionTable::Hint hint = impl_->take_hint();
-    if (impl_->options.plain_path && impl_->on_plain(frame, hint, now, step)) return step;
+    if (impl_->options.plain_path && impl_->on_plain(frame, now, step)) return step;
     impl_->outlet = &outlet;
     step = impl_->on_frame(frame, now, outlet);
     impl_->outlet = nullptr;

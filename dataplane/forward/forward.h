@@ -106,8 +106,9 @@ public:
     Forwarder(const Forwarder&) = delete;
     Forwarder& operator=(const Forwarder&) = delete;
 
-    // Optional, before on_frame() of each in that order: hides the table's memory latency for the
-    // first 64 of a burst. Changes nothing but speed, also when frames are not handed over then.
+    // Optional, before on_frame() of each in that order: takes the first 64 of a burst apart and
+    // hides the table's memory latency. Changes nothing but speed, also when frames are not handed
+    // over then. Until they are, or others are prefetched, their octets must stay as they are.
     void prefetch(std::span<const Frame> frames);
     Step on_frame(Frame& frame, Instant now, Outlet& outlet);
 

@@ -10,6 +10,7 @@
 #include "base/timer_wheel.h"
 #include "dataplane/forward/address_book.h"
 #include "dataplane/forward/forward.h"
+#include "dataplane/forward/plain.h"
 #include "dataplane/forward/rewrite.h"
 #include "dataplane/forward/track.h"
 #include "dataplane/neighbor/announcer.h"
@@ -69,11 +70,10 @@ struct Forwarder::Impl final : ProbeOutput {
     Impl(const ForwardOptions& o, ForwardEvents& e, Instant now);
 
     // plain.cc
-    bool on_plain(Frame& frame, SessionTable::Hint hint, Instant now, Step& step);
+    bool on_plain(Frame& frame, Instant now, Step& step);
+    bool pass_plain(Frame& frame, const PlainFrame& plain, SessionTable::Hint hint, Instant now,
+                    Step& step);
     void prefetch(std::span<const Frame> frames);
-    SessionTable::Hint take_hint() {
-        return next_hint < hint_count ? hints[next_hint++] : SessionTable::kNoHint;
-    }
 
     // forward.cc
     Step on_frame(Frame& frame, Instant now, Outlet& out);
@@ -162,10 +162,17 @@ struct Forwarder::Impl final : ProbeOutput {
     DirtyQueue dirty;
     Outlet* outlet = nullptr;                  // while a call that was given one is running
     std::vector<MaglevTable::Choice> choices;  // scratch for rebuild()
-    // Where the sessions of a burst's frames should be, in order.
-    static constexpr size_t kHints = 64;
-    std::array<SessionTable::Hint, kHints> hints;
-    size_t next_hint = 0, hint_count = 0;
+    // The frames of a burst, taken apart before their turn: in order.
+    struct Ahead {
+        const std::byte* data = nullptr;
+        uint32_t length = 0, hash = 0;
+        SessionTable::Hint hint = SessionTable::kNoHint;
+        bool plain = false;
+        PlainFrame frame;
+    };
+    static constexpr size_t kAhead = 64;
+    std::array<Ahead, kAhead> aheads;
+    size_t next_ahead = 0, ahead_count = 0;
     ForwardCounters counters;
     DropCounters drops;
 };

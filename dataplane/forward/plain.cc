@@ -38,14 +38,21 @@ std::optional<TcpSegment> plain_segment(const PlainFrame& f) {
 
 }  // namespace
 
-bool Forwarder::Impl::on_plain(Frame& frame, SessionTable::Hint hint, Instant now, Step& step) {
-    const auto f = plain_frame(frame);
-    if (!f || (frame.data[0] & std::byte{1}) != std::byte{0}) return false;
-    const auto segment = plain_segment(*f);
-    if (!segment || static_cast<uint8_t>(f->ip[f->v4 ? kIpv4Ttl : kIpv6HopLimit]) <= 1)
-        return false;
-    const SessionTable::Found found = table.find(f->flow, hint);
-    if (!found || !checksums_right(*f, options.verify_checksums)) return false;
+bool Forwarder::Impl::on_plain(Frame& frame, Instant now, Step& step) {
+    const Ahead* ahead = next_ahead < ahead_count ? &aheads[next_ahead++] : nullptr;
+    if (ahead != nullptr && ahead->data == frame.data && ahead->length == frame.length)
+        return ahead->plain && pass_plain(frame, ahead->frame, ahead->hint, now, step);
+    PlainFrame f;
+    return parse_plain(frame, f) && pass_plain(frame, f, SessionTable::kNoHint, now, step);
+}
+
+bool Forwarder::Impl::pass_plain(Frame& frame, const PlainFrame& f, SessionTable::Hint hint,
+                                 Instant now, Step& step) {
+    if ((frame.data[0] & std::byte{1}) != std::byte{0}) return false;
+    const auto segment = plain_segment(f);
+    if (!segment || static_cast<uint8_t>(f.ip[f.v4 ? kIpv4Ttl : kIpv6HopLimit]) <= 1) return false;
+    const SessionTable::Found found = table.find(f.flow, hint);
+    if (!found || !checksums_right(f, options.verify_checksums)) return false;
 
     Session& session = table.at(found.slot);
     const GroupEntry& group = groups[session.group.value];
@@ -65,16 +72,16 @@ bool Forwarder::Impl::on_plain(Frame& frame, SessionTable::Hint hint, Instant no
     ++(to_backend ? counters.from_client : counters.from_backend);
     if (to_backend) {
         std::memcpy(session.client_mac.bytes.data(), frame.data + 6, 6);
-        session.client_vlan = f->vlan;
+        session.client_vlan = f.vlan;
     }
     const Endpoint& source = to_backend ? session.pool : session.vip;
     const Endpoint& destination = to_backend ? session.backend : session.client;
-    if (f->v4)
-        rewrite_segment<true>(f->ip, f->tcp, source, destination);
+    if (f.v4)
+        rewrite_segment<true>(f.ip, f.tcp, source, destination);
     else
-        rewrite_segment<false>(f->ip, f->tcp, source, destination);
-    rewrite_link(frame, static_cast<size_t>(f->ip - frame.data),
-                 f->v4 ? kEtherTypeIpv4 : kEtherTypeIpv6, hop);
+        rewrite_segment<false>(f.ip, f.tcp, source, destination);
+    rewrite_link(frame, static_cast<size_t>(f.ip - frame.data),
+                 f.v4 ? kEtherTypeIpv4 : kEtherTypeIpv6, hop);
 
     step.verdict = Step::Verdict::transmit;
     step.out = to_backend ? Side::back : Side::front;
@@ -85,20 +92,19 @@ bool Forwarder::Impl::on_plain(Frame& frame, SessionTable::Hint hint, Instant no
 }
 
 void Forwarder::Impl::prefetch(std::span<const Frame> frames) {
-    frames = frames.first(std::min(frames.size(), kHints));
-    std::array<uint32_t, kHints> hashes;
-    for (size_t i = 0; i < frames.size(); ++i) {
-        hints[i] = SessionTable::kNoHint;
-        const auto f = plain_frame(frames[i]);
-        if (!f) continue;
-        hints[i] = 0;
-        hashes[i] = table.hash(f->flow);
-        table.prefetch_index(hashes[i]);
+    ahead_count = std::min(frames.size(), kAhead);
+    next_ahead = 0;
+    for (size_t i = 0; i < ahead_count; ++i) {
+        Ahead& a = aheads[i];
+        a.data = frames[i].data;
+        a.length = frames[i].length;
+        a.plain = parse_plain(frames[i], a.frame);
+        if (!a.plain) continue;
+        a.hash = table.hash(a.frame.flow);
+        table.prefetch_index(a.hash);
     }
-    for (size_t i = 0; i < frames.size(); ++i)
-        if (hints[i] != SessionTable::kNoHint) hints[i] = table.prefetch_session(hashes[i]);
-    next_hint = 0;
-    hint_count = frames.size();
+    for (Ahead& a : std::span(aheads).first(ahead_count))
+        if (a.plain) a.hint = table.prefetch_session(a.hash);
 }
 
 }  // namespace holdfast
