@@ -187,9 +187,13 @@ void Membership::on_heartbeat(NodeId peer, Bytes bytes, Instant now) {
         p.base = {body->base_number, body->base_members};
     }
     p.leaving = body->leaving;
+    const auto before = p.claims;
     for (unsigned g = 0; g < kMaxGroups; ++g)
         learn_claim({static_cast<uint8_t>(g)}, peer, body->claims[g], now);
     p.claims = body->claims;
+    // Given away: nobody waits for the next tick.
+    for (unsigned g = 0; g < kMaxGroups; ++g)
+        if (before[g].holder && !p.claims[g].holder) consider({static_cast<uint8_t>(g)}, now);
 }
 
 void Membership::learn_claim(GroupId id, NodeId peer, const GroupClaim& claim, Instant now) {
@@ -434,11 +438,14 @@ void Membership::acquire(GroupId id, Instant now) {
     Group& g = groups_[id.value];
     const NodeId previous = g.claim.epoch.value == 0 ? options_.self : g.claim.holder;
     // The first view under the new epoch: who voted, follows us and is alive. It counts once all of
-    // them know it, and with it that we hold the group; until then the gate stays shut.
+    // them know it, and with it that we hold the group; until then the gate stays shut. A holder
+    // that gave the group away and leaves is not waited for: in its store there is nothing of it.
     if (!holds_any()) {
         NodeSet members;
         for (NodeId n : g.votes)
             if (n != options_.self && peers_[n.value].synced && alive(n, now)) members.add(n);
+        const NodeSet staying = members.without(NodeSet::of(previous));
+        if (peers_[previous.value].leaving && meets_quorums(members, staying)) members = staying;
         pending_ = {pending_.number + 1, members};
         base_ = pending_;
         active_ = {};

@@ -204,6 +204,7 @@ private:
     void on_vote(NodeId from, const Vote& vote, Instant now);
     VoteAnswer judge(NodeId from, const Adopt& adopt, Instant now) const;
     void reconsider_view(Instant now);
+    bool meets_quorums(NodeSet view, NodeSet stay) const;
     bool may_shrink(NodeSet to) const;
     void activate_if_confirmed(Instant now);
 

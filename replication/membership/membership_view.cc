@@ -8,12 +8,14 @@ void Membership::set_synced(NodeId peer, bool synced, Instant now) {
     reconsider_view(now);
 }
 
+// Whether those who stay of a view have one in common with any quorum of it.
+bool Membership::meets_quorums(NodeSet view, NodeSet stay) const {
+    return stay == view || stay.size() > tolerated(view.size(), options_.copies);
+}
+
 bool Membership::may_shrink(NodeSet to) const {
     if (!holds_any()) return true;  // nothing can be adopted from a node that holds nothing
-    const NodeSet base = base_.members;
-    const NodeSet stay = to & base;
-    if (stay == base || options_.solo) return true;
-    return stay.size() > tolerated(base.size(), options_.copies);
+    return options_.solo || meets_quorums(base_.members, to & base_.members);
 }
 
 void Membership::reconsider_view(Instant now) {

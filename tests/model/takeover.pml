@@ -52,6 +52,7 @@
 #define AT(a, b) ((a) * N + (b))
 /* An epoch carries its node in its low bits (Epoch::next). */
 #define NEXT(e, n) (((e) / N + 1) * N + (n))
+#define GAVE(n) (claim[n].epoch % N) /* who held last, as far as n knows */
 #define LAST_EPOCH (N * (2 + ROUNDS))
 
 /* Each mechanism, or what is left without it. */
@@ -359,6 +360,10 @@ inline acquire(n) { /* count_votes, quorum, acquire, Replicator::on_swept_fragme
         fi;
         forget_ring(n);
         pending[n] = votes[n] & ~BIT(n);
+        if
+        :: true
+        :: HAS(pending[n], GAVE(n)) && pending[n] != BIT(GAVE(n)) -> pending[n] = pending[n] & ~BIT(GAVE(n)) /* it leaves */
+        fi;
         base[n] = pending[n];
         number[n] = 1;
         votes[n] = 0;
