@@ -17,7 +17,7 @@
 
 #include "base/counters.h"
 #include "dataplane/drop.h"
-#include "dataplane/flow/huge_array.h"
+#include "base/huge_array.h"
 #include "dataplane/flow/session.h"
 #include "dataplane/flow/tuple_hash.h"
 

@@ -1,5 +1,6 @@
 #include "replication/fragment/store.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -12,11 +13,12 @@ constexpr size_t kMaxChunks = (37 + kMaxFragmentValue + 15) / 16;
 
 FragmentStore::FragmentStore(const StoreOptions& options)
     : seed_(options.seed),
-      buckets_(std::bit_ceil(options.entries), kNone),
+      buckets_(std::bit_ceil(options.entries)),
       entries_(options.entries),
       arena_(options.bytes / kChunk * kChunk),
       free_by_size_(kMaxChunks + 1, kNone),
       tombstones_(options.entries / 8 + 1) {
+    std::ranges::fill(buckets_, kNone);
     for (uint32_t i = options.entries; i-- > 0;) {
         entries_[i] = {};
         entries_[i].next = free_entry_;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/counters.h"
+#include "base/huge_array.h"
 #include "base/secret_memory.h"
 #include "base/time.h"
 #include "replication/fragment/fragment.h"
@@ -126,8 +127,8 @@ private:
     void release(uint32_t index);
 
     uint64_t seed_;
-    std::vector<uint32_t> buckets_;
-    std::vector<Entry> entries_;
+    HugeArray<uint32_t> buckets_;
+    HugeArray<Entry> entries_;
     SecretRegion arena_;
     std::vector<uint32_t> free_by_size_;  // heads of free runs, by length in chunks
     std::vector<Tombstone> tombstones_;   // a queue: oldest at tombstone_head_

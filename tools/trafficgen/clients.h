@@ -7,7 +7,7 @@
 #include <functional>
 #include <optional>
 
-#include "dataplane/flow/huge_array.h"
+#include "base/huge_array.h"
 #include "tools/trafficgen/context.h"
 
 namespace holdfast::gen {

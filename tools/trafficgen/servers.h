@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "dataplane/flow/huge_array.h"
+#include "base/huge_array.h"
 #include "tools/trafficgen/context.h"
 
 namespace holdfast::gen {
