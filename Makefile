@@ -78,7 +78,7 @@ asan: SANITIZERS = address,undefined
 asan: WITH = UBSAN_OPTIONS=print_stacktrace=1
 tsan: SANITIZERS = thread
 asan tsan:
-	test -f build-$@/build.ninja || meson setup --werror -Db_sanitize=$(SANITIZERS) -Db_lundef=false $(SETUP) build-$@
+	test -f build-$@/build.ninja || meson setup --werror -Db_sanitize=$(SANITIZERS) -Db_lundef=false -Doptimization=1 -Dbench=disabled $(SETUP) build-$@
 	ninja -C build-$@
 	$(WITH) meson test -C build-$@ --timeout-multiplier 40 --print-errorlogs
 	$(WITH) build-$@/tests/simulation/world/holdfast-sim --seeds $(SANITIZED_SEEDS)

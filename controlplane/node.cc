@@ -255,6 +255,14 @@ void RunningNode::add_ports(snapshot::Shard& shard) const {
     }
 }
 
+// All of a worker's sessions, in turns with its packets: some(cursor) says where to go on.
+template <typename Some>
+bool in_turns(WorkerUnit& unit, Some&& some) {
+    for (std::optional<uint32_t> cursor = 0; cursor;)
+        if (!unit.run([&] { cursor = some(*cursor); })) return false;
+    return true;
+}
+
 Answer<snapshot::Node> RunningNode::status() {
     snapshot::Node node;
     node.name = config_.name;
@@ -265,7 +273,11 @@ Answer<snapshot::Node> RunningNode::status() {
     for (const NodeEntry& n : config_.cluster.nodes) node.node_names[n.id.value] = n.name;
     for (auto& unit : workers_) {
         snapshot::Shard shard;
-        if (!unit->run([&] { fill_shard(*unit, config_, clock_.now(), shard); }))
+        SessionCounts counts(config_);
+        const bool counted =
+            in_turns(*unit, [&](uint32_t from) { return count_sessions(*unit, from, counts); });
+        if (!counted ||
+            !unit->run([&] { fill_shard(*unit, config_, counts, clock_.now(), shard); }))
             return std::unexpected(unavailable());
         if (unit->index() == 0) add_ports(shard);
         node.shards.push_back(std::move(shard));
@@ -275,9 +287,12 @@ Answer<snapshot::Node> RunningNode::status() {
 
 Answer<SessionPage> RunningNode::sessions(const SessionQuery& query) {
     SessionPage page;
-    for (auto& unit : workers_)
-        if (!unit->run([&] { fill_sessions(*unit, config_, query, clock_.now(), page); }))
-            return std::unexpected(unavailable());
+    for (auto& unit : workers_) {
+        const auto some = [&](uint32_t from) {
+            return fill_sessions(*unit, config_, query, from, clock_.now(), page);
+        };
+        if (!in_turns(*unit, some)) return std::unexpected(unavailable());
+    }
     return page;
 }
 

@@ -63,29 +63,11 @@ void fill_peers(const Worker& worker, const Config& config, Instant now, snapsho
     }
 }
 
-void fill_table(const Worker& worker, const Config& config, snapshot::Shard& shard) {
-    const SessionTable& table = worker.forwarder().sessions();
-    shard.sessions.capacity = table.capacity();
-    std::map<std::pair<uint16_t, uint16_t>, uint64_t> by_backend;
-    for (SessionIndex i = table.next(0); i; i = table.next(i.slot + 1)) {
-        const Session& s = *table.get(i);
-        switch (state_of(s)) {
-            case snapshot::SessionState::embryonic:
-                ++shard.sessions.embryonic;
-                break;
-            case snapshot::SessionState::established:
-                ++shard.sessions.established;
-                break;
-            case snapshot::SessionState::closing:
-                ++shard.sessions.closing;
-                break;
-            case snapshot::SessionState::closed:
-                continue;
-        }
-        if (!s.has(Session::kCommitted)) ++shard.sessions.unprotected;
-        if (s.backend_index != Session::kNoBackend) ++by_backend[{s.service, s.backend_index}];
-        for (snapshot::Group& g : shard.groups) g.sessions += g.id == s.group;
-    }
+void fill_table(const Worker& worker, const Config& config, const SessionCounts& counts,
+                snapshot::Shard& shard) {
+    shard.sessions = counts.sessions;
+    shard.sessions.capacity = worker.forwarder().sessions().capacity();
+    for (snapshot::Group& g : shard.groups) g.sessions = counts.by_group[g.id.value];
     for (uint16_t s = 0; s < config.services.size(); ++s)
         for (uint16_t b = 0; b < config.services[s].backends.size(); ++b) {
             const Backend& configured = config.services[s].backends[b];
@@ -95,7 +77,7 @@ void fill_table(const Worker& worker, const Config& config, snapshot::Shard& sha
             out.endpoint = configured.endpoint;
             out.weight = out.configured_weight = configured.weight;
             out.up = worker.forwarder().backend_up(s, b);
-            out.sessions = by_backend[{s, b}];
+            out.sessions = counts.by_backend[s][b];
             shard.backends.push_back(out);
         }
     const uint64_t live = shard.sessions.live();
@@ -104,6 +86,30 @@ void fill_table(const Worker& worker, const Config& config, snapshot::Shard& sha
         shard.coverage = standbys ? static_cast<double>(live - shard.sessions.unprotected) /
                                         static_cast<double>(live)
                                   : 0.0;
+}
+
+void count(const Session& s, SessionCounts& counts) {
+    switch (state_of(s)) {
+        case snapshot::SessionState::embryonic:
+            ++counts.sessions.embryonic;
+            break;
+        case snapshot::SessionState::established:
+            ++counts.sessions.established;
+            break;
+        case snapshot::SessionState::closing:
+            ++counts.sessions.closing;
+            break;
+        case snapshot::SessionState::closed:
+            return;
+    }
+    counts.sessions.unprotected += !s.has(Session::kCommitted);
+    ++counts.by_group[s.group.value];
+    if (s.backend_index != Session::kNoBackend) ++counts.by_backend[s.service][s.backend_index];
+}
+
+// The next cursor, if there is more.
+std::optional<uint32_t> more(const SessionTable& table, uint32_t cursor) {
+    return cursor < table.capacity() ? std::optional(cursor) : std::nullopt;
 }
 
 void fill_adoptions(const Worker& worker, const Config& config, Instant now,
@@ -183,13 +189,24 @@ snapshot::SessionState state_of(const Session& s) {
                                                 : snapshot::SessionState::closing;
 }
 
-void fill_shard(WorkerUnit& unit, const Config& config, Instant now, snapshot::Shard& shard) {
+SessionCounts::SessionCounts(const Config& config) {
+    for (const Service& s : config.services) by_backend.emplace_back(s.backends.size());
+}
+
+std::optional<uint32_t> count_sessions(WorkerUnit& unit, uint32_t cursor, SessionCounts& counts) {
+    const SessionTable& table = unit.worker().forwarder().sessions();
+    return more(table, table.walk(cursor, kSessionsAtOnce,
+                                  [&](SessionIndex, const Session& s) { count(s, counts); }));
+}
+
+void fill_shard(WorkerUnit& unit, const Config& config, const SessionCounts& counts, Instant now,
+                snapshot::Shard& shard) {
     const Worker& worker = unit.worker();
     const Replicator& r = worker.replicator();
     shard.worker = unit.index();
     fill_groups(worker, config, shard);
     fill_peers(worker, config, now, shard);
-    fill_table(worker, config, shard);
+    fill_table(worker, config, counts, shard);
     fill_adoptions(worker, config, now, shard);
     shard.gate = {r.gate().size(),
                   r.gate().counters().released,
@@ -202,17 +219,17 @@ void fill_shard(WorkerUnit& unit, const Config& config, Instant now, snapshot::S
     fill_counters(unit, shard);
 }
 
-void fill_sessions(WorkerUnit& unit, const Config& config, const SessionQuery& query, Instant now,
-                   SessionPage& page) {
+std::optional<uint32_t> fill_sessions(WorkerUnit& unit, const Config& config,
+                                      const SessionQuery& query, uint32_t cursor, Instant now,
+                                      SessionPage& page) {
     const SessionTable& table = unit.worker().forwarder().sessions();
-    for (SessionIndex i = table.next(0); i; i = table.next(i.slot + 1)) {
-        const Session& s = *table.get(i);
+    const auto visit = [&](SessionIndex, const Session& s) {
         const snapshot::SessionState state = state_of(s);
-        if (query.vip && *query.vip != s.vip.address) continue;
-        if (query.client && *query.client != s.client.address) continue;
-        if (query.state && *query.state != state) continue;
+        if (query.vip && *query.vip != s.vip.address) return;
+        if (query.client && *query.client != s.client.address) return;
+        if (query.state && *query.state != state) return;
         ++page.matching;
-        if (page.rows.size() >= query.limit) continue;
+        if (page.rows.size() >= query.limit) return;
         const Service& service = config.services[s.service];
         SessionRow row;
         row.name = {s.client, s.vip};
@@ -228,7 +245,8 @@ void fill_sessions(WorkerUnit& unit, const Config& config, const SessionQuery& q
         row.group = s.group;
         row.is_protected = s.has(Session::kCommitted);
         page.rows.push_back(row);
-    }
+    };
+    return more(table, table.walk(cursor, kSessionsAtOnce, visit));
 }
 
 }  // namespace holdfast

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "base/counters.h"
-#include "dataplane/drop.h"
 #include "base/huge_array.h"
+#include "dataplane/drop.h"
 #include "dataplane/flow/session.h"
 #include "dataplane/flow/tuple_hash.h"
 
@@ -97,6 +97,15 @@ public:
     // The first used slot at or after `cursor`; the next call starts at its slot + 1. An empty
     // index when there is none. Sessions added meanwhile may or may not be seen.
     SessionIndex next(uint32_t cursor) const;
+    // visit(index, session) for each session in the `slots` slots from `cursor` on. Returns where
+    // to go on, or capacity(): who looks at all of a large table does so in turns with its packets.
+    template <typename Visit>
+    uint32_t walk(uint32_t cursor, uint32_t slots, Visit&& visit) const {
+        const uint32_t upto = slots < capacity_ - cursor ? cursor + slots : capacity_;
+        for (; cursor < upto; ++cursor)
+            if (generations_[cursor] % 2 == 1) visit(index_of(cursor), sessions_[cursor]);
+        return upto;
+    }
 
     uint32_t size() const { return size_; }
     uint32_t embryonic() const { return embryonic_; }

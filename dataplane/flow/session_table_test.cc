@@ -104,6 +104,26 @@ TEST(SessionTable, EmbryonicSessionsAreKeptInOrderOfAge) {
     EXPECT_FALSE(t.oldest_embryonic());
 }
 
+TEST(SessionTable, IsWalkedInPieces) {
+    SessionTable t({.capacity = 1000, .embryonic_limit = 10, .seed = 1});
+    std::vector<SessionIndex> taken;
+    for (uint32_t n = 0; n < 700; ++n) taken.push_back(t.insert(session_of(n)).value());
+    for (uint32_t n = 0; n < 700; n += 2) t.remove(taken[n]);
+    std::map<uint32_t, uint32_t> seen;
+    uint32_t cursor = 0, pieces = 0;
+    for (; cursor < t.capacity(); ++pieces) {
+        uint32_t visited = 0;
+        cursor = t.walk(cursor, 64, [&](SessionIndex i, const Session& s) {
+            EXPECT_EQ(t.find_client(s.client, s.vip), i);
+            ++seen[i.slot], ++visited;
+        });
+        EXPECT_LE(visited, 64u);
+    }
+    EXPECT_EQ(pieces, 16u);
+    EXPECT_EQ(seen.size(), 350u);
+    for (const auto& [slot, times] : seen) EXPECT_EQ(times, 1u);
+}
+
 TEST(SessionTable, FitsItsBudget) {
     SessionTable t({.capacity = 100'000, .embryonic_limit = 1000, .seed = 1});
     // 8 more are the timer wheel's.

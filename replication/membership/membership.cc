@@ -193,7 +193,8 @@ void Membership::on_heartbeat(NodeId peer, Bytes bytes, Instant now) {
     p.claims = body->claims;
     // Given away: nobody waits for the next tick.
     for (unsigned g = 0; g < kMaxGroups; ++g)
-        if (before[g].holder && !p.claims[g].holder) consider({static_cast<uint8_t>(g)}, now);
+        if (groups_[g].configured && before[g].holder && !p.claims[g].holder)
+            consider({static_cast<uint8_t>(g)}, now);
 }
 
 void Membership::learn_claim(GroupId id, NodeId peer, const GroupClaim& claim, Instant now) {

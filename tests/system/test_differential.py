@@ -3,7 +3,7 @@ failover every half a second; and then both ends have seen the same streams."""
 from tests.system.differential import (PLAIN, PORTS, SCRIPTS, TUNNEL_SCRIPTS, WAYS, WEB, Failovers, placed, start_servers,
                                        verdicts)
 from tests.system.harness import accept, check, limit, plan
-from tests.system.history import figures, recorded, wrong_in
+from tests.system.history import History, figures, recorded, wrong_in
 
 
 def direct(case, tools):
@@ -59,10 +59,13 @@ def placed_failovers(case, mode, scripts=SCRIPTS):
         found = placed(lab, lab.hosts["b1"].address(4), [None], scripts)
         wrong = [f"{name} direct: {said[-800:]}" for name, (code, said) in found.items() if code != 0]
     with case.lab(nodes=3, mode=mode, backends=1) as lab:
-        found = placed(lab, plan.VIP4, WAYS, scripts)
-        wrong += [f"{name}: {said[-800:]}" for name, (code, said) in found.items() if code != 0]
+        with History(lab, "varnishtest") as history:
+            found = placed(lab, plan.VIP4, WAYS, scripts)
+            histories = {"varnishtest": history.judge()}
+        wrong += [f"{name}: {said[-800:]}" for name, (code, said) in found.items() if code != 0] + wrong_in(histories)
     check(not wrong, "; ".join(wrong))
-    return f"{len(scripts)} places in a connection, each struck by {', '.join(WAYS)}: {len(found)} of {len(found)} scripts pass"
+    return (f"{len(scripts)} places in a connection, each struck by {', '.join(WAYS)}: {len(found)} of {len(found)} scripts pass; "
+            f"{figures(histories)}")
 
 
 @accept(4, "a failover at a chosen octet changes no script's verdict, forwarded", part="differential")

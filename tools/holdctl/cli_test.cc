@@ -65,10 +65,10 @@ web/b2   203.0.113.12:80  DOWN        1       120              6
 
 TAKEOVERS
 2025-11-23T00:00:00.123Z  group 1 worker 0 taken from a, epoch 7
-    silent 102.3 ms, epoch won +1.4 ms, first packet +2.1 ms, sweep done +31.0 ms
+    silent 102.3 ms, epoch won +1.4 ms, first packet +2.1 ms, 104.4 ms without one, sweep done +31.0 ms
     200 sessions carried on, 0 lost; fragments: 138 own, 133 from c, 129 from d
 2025-11-23T00:00:00.123Z  group 1 worker 1 taken from a, epoch 7
-    silent 102.3 ms, epoch won +1.4 ms, first packet +2.1 ms, sweep done +31.0 ms
+    silent 102.3 ms, epoch won +1.4 ms, first packet +2.1 ms, 104.4 ms without one, sweep done +31.0 ms
     200 sessions carried on, 0 lost; fragments: 138 own, 133 from c, 129 from d
 
 DROPPED       PACKETS

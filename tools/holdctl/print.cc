@@ -146,15 +146,23 @@ std::string backends_text(const json& status) {
     return table.text();
 }
 
+// How long nothing passed: what a client that always has something to send sees as its stall.
+std::string outage_text(const json& adoption) {
+    if (ms_text(adoption, "first_packet_ms") == "-") return "";
+    return fmt::format(", {:.1f} ms without one",
+                       number(adoption, "silence_ms") + number(adoption, "first_packet_ms"));
+}
+
 std::string adoption_text(const json& a) {
     std::string text = fmt::format(
         "{}  group {} worker {} {} {}, epoch {}\n"
-        "    silent {}, epoch won +{}, first packet +{}, sweep done +{}\n"
+        "    silent {}, epoch won +{}, first packet +{}{}, sweep done +{}\n"
         "    {} sessions carried on, {} lost; fragments: {} own",
         time_text(number(a, "detected_unix_ms")), cell(a, "group"), cell(a, "worker"),
         truth(a, "handover") ? "handed over by" : "taken from", cell(a, "from"), cell(a, "epoch"),
         ms_text(a, "silence_ms"), ms_text(a, "epoch_won_ms"), ms_text(a, "first_packet_ms"),
-        ms_text(a, "sweep_done_ms"), cell(a, "sessions"), cell(a, "lost"), cell(a, "own"));
+        outage_text(a), ms_text(a, "sweep_done_ms"), cell(a, "sessions"), cell(a, "lost"),
+        cell(a, "own"));
     if (a.contains("pulled") && a["pulled"].is_object())
         for (const auto& [peer, count] : a["pulled"].items())
             text += fmt::format(", {} from {}", count.dump(), peer);
