@@ -104,7 +104,8 @@ TrackStep on_rst(Session& session, Direction from, const TcpSegment& segment) {
     }
     const bool synced = sender.has(TcpSide::kSynced) && receiver.has(TcpSide::kSynced);
     // Restored and not heard since: an end that has forgotten the connection answers our question
-    // with what the question acknowledged (RFC 9293 section 3.10.7.1), and no other RST is believed.
+    // with what the question acknowledged (RFC 9293 section 3.10.7.1), and no other RST is
+    // believed.
     if (segment.seq == receiver.ack || (synced && segment.seq == sender.end)) {
         step.state_changed = become(session, S::reset);
         return step;

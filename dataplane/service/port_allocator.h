@@ -2,8 +2,9 @@
 //
 // A port will do when no session uses (backend, pool address and port) and the backend's replies
 // reach this worker. So all sessions must be known: an adopter chooses none before it has gathered
-// them. Tries are bounded; a random pool of the backend's family and a random walk through its ports
-// (each of which has its own step, so that none queues behind what others have filled) spread them.
+// them. Tries are bounded; a random pool of the backend's family and a random walk through its
+// ports (each of which has its own step, so that none queues behind what others have filled) spread
+// them.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +33,8 @@ inline constexpr CounterInfo<PortCounters> kPortCounters[] = {
 class PortAllocator {
 public:
     // Probes for one pool. At 90 % use of it 0.9^64 = 0.1 % of allocations go on to the
-    // second. Two pools at most: a SYN that finds everything full costs 128 cache misses, not as many
-    // as there are pools. Multiplied by the workers, as one port in so many leads to this one.
+    // second. Two pools at most: a SYN that finds everything full costs 128 cache misses, not as
+    // many as there are pools. Multiplied by the workers, as one port in so many leads to this one.
     static constexpr uint32_t kProbes = 64;
 
     PortAllocator(const FlowSteering& steering, uint64_t seed)
