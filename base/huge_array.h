@@ -1,8 +1,9 @@
 // A fixed array for tables that are read at random: on huge pages where the kernel gives them,
 // since with 4 KiB pages every packet would pay page walks on top of its cache misses.
 //
-// Memory is taken once and not touched by the constructor: pages of sessions that never come are
-// never used. Elements must be trivially copyable and are not initialised.
+// Memory is taken and touched once, by the constructor: a fault on a huge page takes a millisecond
+// and more where the kernel has to make one, and packets would wait for it (at a takeover all the
+// adopter's pages were new). Elements must be trivially copyable and are not initialised.
 #pragma once
 
 #include <sys/mman.h>
@@ -22,8 +23,10 @@ public:
         : size_(size), data_(static_cast<T*>(::operator new[](size * sizeof(T), alignment()))) {
         if (size * sizeof(T) < kHuge) return;
         // Whole pages only, or the rest of the last one would be somebody else's. Advice: if it is
-        // not taken, all works as before.
-        ::madvise(data_, size * sizeof(T) / kHuge * kHuge, MADV_HUGEPAGE);
+        // not taken (MADV_POPULATE_WRITE is of Linux 5.14), all works as before.
+        const size_t whole = size * sizeof(T) / kHuge * kHuge;
+        ::madvise(data_, whole, MADV_HUGEPAGE);
+        ::madvise(data_, whole, MADV_POPULATE_WRITE);
     }
     ~HugeArray() { ::operator delete[](static_cast<void*>(data_), alignment()); }
     HugeArray(const HugeArray&) = delete;

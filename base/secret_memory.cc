@@ -63,7 +63,6 @@ SecretRegion::SecretRegion(size_t size) : size_(size) {
     CHECK(p != MAP_FAILED);
     base_ = static_cast<std::byte*>(p);
     madvise(p, size, MADV_WIPEONFORK);
-    madvise(p, size, MADV_HUGEPAGE);  // read at random when it is large
     const bool hidden = madvise(p, size, MADV_DONTDUMP) == 0;
     const bool locked = mlock2(p, size, MLOCK_ONFAULT) == 0;
     protection_ = hidden && locked ? SecretProtection::locked : SecretProtection::unlocked;

@@ -274,11 +274,12 @@ Answer<snapshot::Node> RunningNode::status() {
     for (auto& unit : workers_) {
         snapshot::Shard shard;
         SessionCounts counts(config_);
-        const bool counted =
-            in_turns(*unit, [&](uint32_t from) { return count_sessions(*unit, from, counts); });
-        if (!counted ||
-            !unit->run([&] { fill_shard(*unit, config_, counts, clock_.now(), shard); }))
-            return std::unexpected(unavailable());
+        const bool done = in_turns(*unit, [&](uint32_t from) {
+            const auto next = count_sessions(*unit, from, counts);
+            if (!next) fill_shard(*unit, config_, counts, clock_.now(), shard);
+            return next;
+        });
+        if (!done) return std::unexpected(unavailable());
         if (unit->index() == 0) add_ports(shard);
         node.shards.push_back(std::move(shard));
     }

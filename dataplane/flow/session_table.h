@@ -8,6 +8,7 @@
 // inserting do not move sessions, so a Session* stays valid until its session is removed.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <expected>
@@ -97,14 +98,19 @@ public:
     // The first used slot at or after `cursor`; the next call starts at its slot + 1. An empty
     // index when there is none. Sessions added meanwhile may or may not be seen.
     SessionIndex next(uint32_t cursor) const;
-    // visit(index, session) for each session in the `slots` slots from `cursor` on. Returns where
-    // to go on, or capacity(): who looks at all of a large table does so in turns with its packets.
+    // visit(index, session) for up to `most` sessions from `cursor` on, in as many slots as take no
+    // longer to look at. Returns where to go on, or capacity(): who looks at all of a large table
+    // does so in turns with its packets.
     template <typename Visit>
-    uint32_t walk(uint32_t cursor, uint32_t slots, Visit&& visit) const {
-        const uint32_t upto = slots < capacity_ - cursor ? cursor + slots : capacity_;
-        for (; cursor < upto; ++cursor)
-            if (generations_[cursor] % 2 == 1) visit(index_of(cursor), sessions_[cursor]);
-        return upto;
+    uint32_t walk(uint32_t cursor, uint32_t most, Visit&& visit) const {
+        const uint64_t slots = uint64_t{most} * kSlotsAsLongAsASession;
+        const uint32_t upto = static_cast<uint32_t>(std::min<uint64_t>(cursor + slots, capacity_));
+        for (; cursor < upto && most > 0; ++cursor) {
+            if (generations_[cursor] % 2 == 0) continue;
+            visit(index_of(cursor), sessions_[cursor]);
+            --most;
+        }
+        return cursor;
     }
 
     uint32_t size() const { return size_; }
@@ -118,6 +124,7 @@ private:
         uint32_t hash = 0;
         uint32_t where = kEmpty;  // slot * 2 + direction
     };
+    static constexpr uint32_t kSlotsAsLongAsASession = 32;  // an empty one's generation: about 1 ns
     static constexpr size_t kBucket = 8;
     struct alignas(64) Bucket {  // entries from the front, the rest empty
         std::array<Entry, kBucket> entries;
